@@ -1,0 +1,110 @@
+//! What the engine tells the world while it runs. Views see these and nothing else.
+
+use std::time::Duration;
+
+use crate::domain::{ErrorClass, Function, Status};
+
+/// One thing that has happened. Borrowed, so that telling costs nothing where nobody listens.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The loop has begun.
+    Started {
+        /// Operations that this session is to carry out.
+        to_do: u64,
+        /// Operations of the job that had ended before this session.
+        done_before: u64,
+    },
+    /// A try did not settle its operation; it will be tried again, or its server is halted.
+    Tried(Tried<'a>),
+    /// An operation has ended, and its record is written.
+    Finished(Finished<'a>),
+    /// A server asked for a pause, or is given one after repeated failures.
+    Paused {
+        /// The server's name.
+        server: &'a str,
+        /// For how long nothing is sent to it.
+        pause: Duration,
+        /// Why, for people.
+        reason: &'a str,
+    },
+    /// Nothing more is sent to a server in this session.
+    Halted {
+        /// The server's name.
+        server: &'a str,
+        /// The class of what is left undone there.
+        class: ErrorClass,
+        /// Why, and what the operator can do, for people.
+        reason: &'a str,
+    },
+    /// The run takes no new work: a signal came, or a limit was reached. Calls in flight end.
+    Stopping {
+        /// Why, for people.
+        reason: &'a str,
+        /// Calls still in flight.
+        in_flight: usize,
+    },
+    /// A tenth of a second has passed: time to draw.
+    Tick {
+        /// Calls in flight now.
+        in_flight: usize,
+    },
+}
+
+/// The operation that an event is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// Its row in the input, from 1.
+    pub row: u32,
+    /// The mailbox, normalised.
+    pub mailbox: &'a str,
+    /// What was asked.
+    pub function: Function,
+    /// The server's name.
+    pub server: &'a str,
+}
+
+/// See [`Event::Tried`].
+#[derive(Clone, Debug)]
+pub struct Tried<'a> {
+    /// The operation.
+    pub subject: Subject<'a>,
+    /// Which try this was, from 1.
+    pub attempt: u32,
+    /// What went wrong.
+    pub class: ErrorClass,
+    /// The HTTP status, where there was an answer.
+    pub http_status: Option<u16>,
+    /// The server's words or the fault, cleaned.
+    pub error: &'a str,
+    /// How long until the next try; `None` if there is none in this session.
+    pub wait: Option<Duration>,
+}
+
+/// See [`Event::Finished`].
+#[derive(Clone, Debug)]
+pub struct Finished<'a> {
+    /// The operation.
+    pub subject: Subject<'a>,
+    /// How it ended.
+    pub status: Status,
+    /// Why, if not well.
+    pub class: Option<ErrorClass>,
+    /// The HTTP status of the last answer.
+    pub http_status: Option<u16>,
+    /// The server's words or the fault, cleaned; empty if it ended well.
+    pub error: &'a str,
+    /// Tries in this session.
+    pub attempts: u32,
+}
+
+/// Somebody who is told. Must return at once: the engine waits for it.
+pub trait Observer {
+    /// Called for each event, in order.
+    fn on(&mut self, event: &Event<'_>);
+}
+
+/// Nobody.
+impl Observer for () {
+    fn on(&mut self, _: &Event<'_>) {}
+}

@@ -1,0 +1,4 @@
+//! mailsweep: thousands of cPanel mailbox operations from a CSV, one result each.
+pub mod domain;
+pub mod engine;
+pub mod record;

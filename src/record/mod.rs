@@ -1,0 +1,3 @@
+//! The run directory.
+mod summary;
+pub use summary::{ServerFigures, SessionFigures, Summary};

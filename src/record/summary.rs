@@ -1,0 +1,58 @@
+//! The figures of a run: what `summary.json` holds and the last screen shows.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{ErrorClass, Status};
+
+/// `summary.json`. Times are RFC 3339 in UTC with milliseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The run's name: that of its directory.
+    pub run_id: String,
+    /// The exit code of the session that wrote this.
+    pub exit_code: u8,
+    /// Start of the first session.
+    pub started_at: String,
+    /// End of the last session.
+    pub ended_at: String,
+    /// Operations in all: the sum of `counts`.
+    pub operations: u64,
+    /// How many operations have each status; only statuses that occurred.
+    pub counts: BTreeMap<Status, u64>,
+    /// How many operations that did not end well have each class; only classes that occurred.
+    pub error_classes: BTreeMap<ErrorClass, u64>,
+    /// One entry per server.
+    pub servers: Vec<ServerFigures>,
+    /// One entry per session, in order.
+    pub sessions: Vec<SessionFigures>,
+}
+
+/// What happened at one server, over all sessions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServerFigures {
+    /// Its name.
+    pub name: String,
+    /// Tries made there, retries included.
+    pub requests: u64,
+    /// Why nothing more was sent to it in the last session; `null` if it was not halted.
+    pub halted: Option<String>,
+}
+
+/// One process that worked on the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionFigures {
+    /// Who started it.
+    pub operator: String,
+    /// On which machine.
+    pub host: String,
+    /// When it began.
+    pub started_at: String,
+    /// When it ended; `null` if it was killed.
+    pub ended_at: Option<String>,
+    /// Its exit code; `null` if it was killed.
+    pub exit_code: Option<u8>,
+    /// The journal's chain hash at its end; `null` if it was killed.
+    pub chain: Option<String>,
+}
