@@ -1,0 +1,199 @@
+//! What one line of the journal says.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{ErrorClass, Status};
+
+/// A moment in time: milliseconds since 1970 in UTC, written as RFC 3339.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Stamp(pub i64);
+
+impl Stamp {
+    /// The moment now, by the machine's clock.
+    pub fn now() -> Stamp {
+        Stamp(jiff::Timestamp::now().as_millisecond())
+    }
+
+    /// Milliseconds from `earlier` to here; 0 if the clock went back.
+    pub fn since(self, earlier: Stamp) -> u32 {
+        u32::try_from(self.0.saturating_sub(earlier.0).max(0)).unwrap_or(u32::MAX)
+    }
+}
+
+impl std::fmt::Display for Stamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(timestamp) => write!(f, "{timestamp:.3}"),
+            Err(_) => f.write_str("?"),
+        }
+    }
+}
+
+impl From<Stamp> for String {
+    fn from(stamp: Stamp) -> String {
+        stamp.to_string()
+    }
+}
+
+impl TryFrom<String> for Stamp {
+    type Error = jiff::Error;
+
+    fn try_from(text: String) -> Result<Stamp, jiff::Error> {
+        text.parse::<jiff::Timestamp>().map(|timestamp| Stamp(timestamp.as_millisecond()))
+    }
+}
+
+/// One thing that happened, as the journal has it. Operations are named by their place among the
+/// operations of the job, from 0; servers by their place in the session's list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "t", rename_all = "snake_case")]
+pub enum Entry {
+    /// A process began to work on the run.
+    Session(Session),
+    /// These operations are about to be sent, for the first time in this session. Written before
+    /// they are: what has no such line was not sent.
+    Begin {
+        /// When.
+        at: Stamp,
+        /// Which operations.
+        ops: Vec<u32>,
+    },
+    /// A try that did not settle its operation.
+    Try(Attempt),
+    /// An operation has ended.
+    End(Ended),
+    /// Nothing more is sent to a server in this session.
+    Halt {
+        /// When.
+        at: Stamp,
+        /// Which server.
+        server: u16,
+        /// The class of what is left undone there.
+        class: ErrorClass,
+        /// Why, for people.
+        reason: String,
+    },
+    /// The session takes no new work.
+    Stop {
+        /// When.
+        at: Stamp,
+        /// The class of what is left undone: `interrupted` or `error_budget`.
+        class: ErrorClass,
+        /// Why, for people.
+        reason: String,
+    },
+    /// The session has ended in good order and its results are written.
+    Close {
+        /// When.
+        at: Stamp,
+        /// Its exit code.
+        code: u8,
+        /// BLAKE3 of `results.csv`.
+        results: String,
+        /// BLAKE3 of `unfinished.csv`, if there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unfinished: Option<String>,
+    },
+}
+
+/// See [`Entry::Session`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// When it began.
+    pub at: Stamp,
+    /// Version of the program.
+    pub version: String,
+    /// Who started it.
+    pub operator: String,
+    /// On which machine.
+    pub host: String,
+    /// The process's number there.
+    pub pid: u32,
+    /// The servers that it may speak to.
+    pub servers: Vec<String>,
+    /// The limits in force, for the record.
+    pub limits: serde_json::Value,
+}
+
+/// See [`Entry::Try`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When the try began.
+    pub at: Stamp,
+    /// The operation.
+    pub op: u32,
+    /// The server.
+    pub server: u16,
+    /// How long it took, in milliseconds.
+    pub ms: u32,
+    /// What went wrong.
+    pub class: ErrorClass,
+    /// The HTTP status, where there was an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<u16>,
+    /// Whether it may have had effect all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub open: bool,
+    /// The server's words or the fault, cleaned.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub error: Box<str>,
+}
+
+/// See [`Entry::End`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    /// When the last try began, or when it was decided that there is none.
+    pub at: Stamp,
+    /// The operation.
+    pub op: u32,
+    /// The server that was called, if one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<u16>,
+    /// How long the last try took, in milliseconds; absent if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ms: Option<u32>,
+    /// How it ended.
+    pub status: Status,
+    /// Why, if not well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<ErrorClass>,
+    /// The HTTP status of the last answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<u16>,
+    /// The server's words or the fault, cleaned.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub error: Box<str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_one_short_line_and_reads_back() {
+        let entry = Entry::End(Ended {
+            at: Stamp(1_795_460_400_123),
+            op: 7,
+            server: Some(0),
+            ms: Some(80),
+            status: Status::Ok,
+            class: None,
+            http: Some(200),
+            error: "".into(),
+        });
+        let line = serde_json::to_string(&entry).unwrap();
+        assert_eq!(
+            line,
+            r#"{"t":"end","at":"2026-11-23T19:00:00.123Z","op":7,"server":0,"ms":80,"status":"ok","http":200}"#
+        );
+        assert_eq!(serde_json::from_str::<Entry>(&line).unwrap(), entry);
+    }
+
+    #[test]
+    fn a_stamp_always_has_three_decimals() {
+        assert_eq!(Stamp(0).to_string(), "1970-01-01T00:00:00.000Z");
+        assert_eq!(Stamp(5).since(Stamp(9)), 0);
+        assert_eq!(Stamp(9).since(Stamp(5)), 4);
+    }
+}

@@ -1,0 +1,287 @@
+//! Where every operation stands: the journal, added up.
+//!
+//! The same [`Ledger::apply`] is fed by a live run and by recovery, so that a run that was killed
+//! and taken up again cannot come to other results than one that was not. It is packed: a run may
+//! have millions of operations, and nearly all of them end alike.
+
+use crate::domain::{ErrorClass, Status};
+use crate::job::{Job, What};
+
+use super::entry::{Entry, Session, Stamp};
+
+/// The state of all operations of a run.
+pub struct Ledger {
+    slots: Vec<Slot>,
+    /// Every server that any session named; slots and `requests` point here.
+    servers: Vec<ServerTotals>,
+    /// What the current session's server numbers mean.
+    session_servers: Vec<u16>,
+    stop: Option<(ErrorClass, String)>,
+}
+
+/// What a server was asked, over all sessions, and how the last one left it.
+pub struct ServerTotals {
+    /// Its name.
+    pub name: String,
+    /// Tries made there.
+    pub requests: u64,
+    /// Set if the last session halted it: the class of what is left, and why.
+    pub halted: Option<(ErrorClass, String)>,
+}
+
+#[derive(Clone, Copy)]
+struct Slot {
+    /// Start of the first try.
+    started: Stamp,
+    /// Where in the journal the last line with a reason stands, plus one; 0 if there is none.
+    reason_at: u64,
+    /// From the start of the first try to the outcome.
+    duration_ms: u32,
+    attempts: u16,
+    server: u16,
+    http: u16,
+    status: Option<Status>,
+    class: Option<ErrorClass>,
+    begun: bool,
+    /// Some try of it may have had effect without an answer that says so.
+    open: bool,
+}
+
+const NONE: u16 = u16::MAX;
+
+/// One operation's line of the results.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// How it ended, or what is to be said of it as long as it has not.
+    pub status: Status,
+    /// Why, if not well.
+    pub class: Option<ErrorClass>,
+    /// HTTP status of the last answer.
+    pub http: Option<u16>,
+    /// Tries over all sessions.
+    pub attempts: u16,
+    /// Start of the first try.
+    pub started: Option<Stamp>,
+    /// From there to the outcome, in milliseconds.
+    pub duration_ms: Option<u32>,
+    /// Where its reason is found.
+    pub reason: Reason,
+}
+
+/// Where the words for an operation's `error` column are.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reason {
+    /// There is none.
+    None,
+    /// In the journal's line at this byte.
+    Journal(u64),
+    /// Here.
+    Text(String),
+    /// In the row itself, which is not an operation.
+    Row,
+}
+
+impl Ledger {
+    /// A ledger in which nothing has happened yet.
+    pub fn new(operations: usize) -> Ledger {
+        let fresh = Slot {
+            started: Stamp(0),
+            reason_at: 0,
+            duration_ms: 0,
+            attempts: 0,
+            server: NONE,
+            http: 0,
+            status: None,
+            class: None,
+            begun: false,
+            open: false,
+        };
+        Ledger { slots: vec![fresh; operations], servers: Vec::new(), session_servers: Vec::new(), stop: None }
+    }
+
+    /// Adds one entry, whose line stands at byte `at` of the journal. An entry about an operation
+    /// or server that does not exist is ignored: the caller has checked it against the job.
+    pub fn apply(&mut self, entry: &Entry, at: u64) {
+        match entry {
+            Entry::Session(session) => self.open_session(session),
+            Entry::Begin { ops, .. } => {
+                for op in ops {
+                    if let Some(slot) = self.slots.get_mut(*op as usize) {
+                        slot.begun = true;
+                        slot.status = None;
+                        slot.class = None;
+                    }
+                }
+            }
+            Entry::Try(attempt) => {
+                let server = self.count_request(attempt.server);
+                if let Some(slot) = self.slots.get_mut(attempt.op as usize) {
+                    slot.note_attempt(attempt.at, attempt.ms, server);
+                    slot.http = attempt.http.unwrap_or(0);
+                    slot.open |= attempt.open;
+                    slot.class = Some(attempt.class);
+                    slot.reason_at = at + 1;
+                }
+            }
+            Entry::End(ended) => {
+                let server = match (ended.server, ended.ms) {
+                    (Some(server), Some(_)) => self.count_request(server),
+                    _ => NONE,
+                };
+                if let Some(slot) = self.slots.get_mut(ended.op as usize) {
+                    if let Some(ms) = ended.ms {
+                        slot.note_attempt(ended.at, ms, server);
+                        slot.http = ended.http.unwrap_or(0);
+                    }
+                    slot.status = Some(ended.status);
+                    slot.class = ended.class;
+                    slot.reason_at = if ended.error.is_empty() { 0 } else { at + 1 };
+                    slot.open = ended.status == Status::Unknown;
+                }
+            }
+            Entry::Halt { server, class, reason, .. } => {
+                if let Some(totals) = self.server_mut(*server) {
+                    totals.halted = Some((*class, reason.clone()));
+                }
+            }
+            Entry::Stop { class, reason, .. } => self.stop = Some((*class, reason.clone())),
+            Entry::Close { .. } => {}
+        }
+    }
+
+    fn open_session(&mut self, session: &Session) {
+        self.stop = None;
+        for totals in &mut self.servers {
+            totals.halted = None;
+        }
+        self.session_servers = session
+            .servers
+            .iter()
+            .map(|name| {
+                let known = self.servers.iter().position(|t| t.name == *name).unwrap_or_else(|| {
+                    self.servers.push(ServerTotals { name: name.clone(), requests: 0, halted: None });
+                    self.servers.len() - 1
+                });
+                u16::try_from(known).unwrap_or(NONE)
+            })
+            .collect();
+    }
+
+    fn server_mut(&mut self, in_session: u16) -> Option<&mut ServerTotals> {
+        let known = *self.session_servers.get(in_session as usize)?;
+        self.servers.get_mut(known as usize)
+    }
+
+    fn count_request(&mut self, in_session: u16) -> u16 {
+        if let Some(totals) = self.server_mut(in_session) {
+            totals.requests += 1;
+        }
+        self.session_servers.get(in_session as usize).copied().unwrap_or(NONE)
+    }
+
+    /// How many operations there are.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// The servers of all sessions, in the order in which they came up.
+    pub fn servers(&self) -> &[ServerTotals] {
+        &self.servers
+    }
+
+    /// How the operation ended; `None` as long as it has not.
+    pub fn ended(&self, op: u32) -> Option<(Status, Option<ErrorClass>)> {
+        let slot = self.slots.get(op as usize)?;
+        slot.status.map(|status| (status, slot.class))
+    }
+
+    /// Whether it was about to be sent, in any session.
+    pub fn is_begun(&self, op: u32) -> bool {
+        self.slots.get(op as usize).is_some_and(|slot| slot.begun)
+    }
+
+    /// Whether its last try was refused by the server.
+    pub fn met_refusal(&self, op: u32) -> bool {
+        self.slots
+            .get(op as usize)
+            .is_some_and(|slot| slot.status.is_none() && slot.class == Some(ErrorClass::Auth))
+    }
+
+    /// The tries that were made of it, over all sessions.
+    pub fn attempts(&self, op: u32) -> u16 {
+        self.slots.get(op as usize).map_or(0, |slot| slot.attempts)
+    }
+
+    /// What the results say of an operation. `home` is the server it belongs to, if that is known.
+    pub fn standing(&self, job: &Job, op: u32, home: Option<&str>) -> Standing {
+        let nothing = |status, class, reason| Standing {
+            status,
+            class,
+            http: None,
+            attempts: 0,
+            started: None,
+            duration_ms: None,
+            reason,
+        };
+        let Some(slot) = self.slots.get(op as usize) else {
+            return nothing(Status::NotAttempted, Some(ErrorClass::Interrupted), Reason::None);
+        };
+        match job.operations[op as usize].what {
+            What::Invalid => return nothing(Status::Invalid, Some(ErrorClass::InvalidRow), Reason::Row),
+            What::Duplicate(_) => return nothing(Status::Duplicate, None, Reason::None),
+            What::Call(_) => {}
+        }
+        let journal = match slot.reason_at {
+            0 => Reason::None,
+            at => Reason::Journal(at - 1),
+        };
+        let (status, class, reason) = match slot.status {
+            Some(status) => (status, slot.class, journal),
+            None => self.left_undone(slot, home, journal),
+        };
+        let tried = slot.attempts > 0;
+        Standing {
+            status,
+            class,
+            http: (slot.http != 0).then_some(slot.http),
+            attempts: slot.attempts,
+            started: tried.then_some(slot.started),
+            duration_ms: tried.then_some(slot.duration_ms),
+            reason,
+        }
+    }
+
+    /// An operation without an outcome: why the session left it. One that may have had effect is
+    /// not called «not attempted».
+    fn left_undone(
+        &self,
+        slot: &Slot,
+        home: Option<&str>,
+        journal: Reason,
+    ) -> (Status, Option<ErrorClass>, Reason) {
+        let halted = home.and_then(|name| self.servers.iter().find(|t| t.name == name)?.halted.as_ref());
+        let (class, why) = match (halted, &self.stop) {
+            (Some((class, why)), _) | (None, Some((class, why))) => (*class, why.as_str()),
+            (None, None) => (ErrorClass::Interrupted, "the session ended before this operation was done"),
+        };
+        let own_words = slot.class == Some(class) && journal != Reason::None;
+        let status = if slot.open { Status::Unknown } else { Status::NotAttempted };
+        (status, Some(class), if own_words { journal } else { Reason::Text(why.to_owned()) })
+    }
+}
+
+impl Slot {
+    fn note_attempt(&mut self, at: Stamp, ms: u32, server: u16) {
+        if self.attempts == 0 {
+            self.started = at;
+        }
+        self.attempts = self.attempts.saturating_add(1);
+        self.duration_ms = at.since(self.started).saturating_add(ms);
+        self.server = server;
+    }
+}

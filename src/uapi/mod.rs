@@ -1,0 +1,14 @@
+//! One call to a server and what its answer means.
+//!
+//! This room turns an operation into a UAPI call, the call into one HTTP exchange, and whatever
+//! comes back (an answer, a login page, a broken connection) into one [`Verdict`]. It never waits
+//! for its turn, never tries again and keeps no count: that is the engine's.
+
+mod http;
+mod transport;
+mod verdict;
+mod wire;
+
+pub use http::{Credential, HttpOptions, HttpTransport, Method, SetupError};
+pub use transport::{Answer, Transport, Verdict};
+pub use verdict::MAX_ANSWER_BYTES;

@@ -1,0 +1,75 @@
+//! The seam between deciding and sending: the engine asks a [`Transport`] for one call and gets one
+//! [`Answer`]. Tests put a script behind it, the program puts HTTP there.
+
+use std::time::Duration;
+
+use futures::future::LocalBoxFuture;
+
+use crate::domain::{ErrorClass, Function};
+
+/// Whatever can make a changing call.
+pub trait Transport {
+    /// Makes one call about one mailbox, once. Never fails: what goes wrong is a verdict.
+    fn call<'a>(&'a self, function: Function, mailbox: &'a str) -> LocalBoxFuture<'a, Answer>;
+}
+
+/// What came of one call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The HTTP status, where there was an answer at all.
+    pub http_status: Option<u16>,
+    /// What it means.
+    pub verdict: Verdict,
+}
+
+/// What an answer, or the lack of one, means for the operation and its server. All text in it is
+/// clean, short and free of the credential.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// The server accepted the call.
+    Done,
+    /// The API said no; asking again would not help.
+    Rejected {
+        /// Why.
+        class: ErrorClass,
+        /// In the server's words.
+        error: String,
+    },
+    /// The server refused the credential. The call had no effect.
+    Refused {
+        /// In the server's words.
+        error: String,
+    },
+    /// The server, or something before it, asks for fewer requests. The call had no effect.
+    Throttled {
+        /// How long it asks us to stay away.
+        after: Option<Duration>,
+        /// In the server's words.
+        error: String,
+    },
+    /// No request got out, so the call had no effect.
+    NotSent {
+        /// `connect`, `timeout` or `tls`.
+        class: ErrorClass,
+        /// What happened.
+        error: String,
+        /// Whether trying again is pointless: the certificate or the TLS settings do not fit.
+        lasting: bool,
+    },
+    /// A passing fault after the request went out: whether it had effect is open.
+    Open {
+        /// `connect`, `timeout` or `http`.
+        class: ErrorClass,
+        /// What happened.
+        error: String,
+    },
+    /// An answer that is not the API's: a login or firewall page, cut-off JSON, a redirect.
+    Foreign {
+        /// `bad_answer` or `http`.
+        class: ErrorClass,
+        /// What it looked like.
+        error: String,
+        /// Whether the call may have had effect all the same.
+        open: bool,
+    },
+}
