@@ -3,15 +3,48 @@
 //!
 //! This room owns what such a server would: accounts and mailboxes ([`World`]), the functions that
 //! change and list them, the shapes of its answers, its credentials and the lock behind five bad
-//! ones, and the many ways in which it can misbehave (its script). It remembers what it was asked and, if told to, keeps its state in a file through any kind of death. It
+//! ones, and the many ways in which it can misbehave ([`Script`]). It remembers what it was asked
+//! ([`Sandbox::requests`]) and, if told to, keeps its state in a file through any kind of death. It
 //! never uses the client's code: what both sides have wrong in common would show nowhere.
 //!
 //! Reading order: `world`, `email`, `exchange`, `serve`. Answers are as recorded from real servers
 //! where a recording exists; where none does, the code says so.
+//!
+//! ```
+//! use mailsweep::sandbox::{Fault, Options, Rule, Sandbox, Script, World};
+//!
+//! let world = World::for_mailboxes("exampleu", "TOKEN", ["alice@example.com"]);
+//! let script = Script::of([Rule::new(Fault::retry_after(503, 2)).function("suspend_login").once()]);
+//! let sandbox = Sandbox::start(Options { world, script, ..Options::default() })?;
+//! println!("{}/execute/Email/list_pops", sandbox.url());
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
+mod answer;
+mod asked;
+mod email;
+mod exchange;
+mod faults;
+mod gate;
+mod handle;
+mod list;
+mod log;
 mod saved;
+mod script;
+mod script_text;
 mod seeded;
+mod serve;
+mod socket;
+mod state;
 mod store;
 mod world;
 
+#[cfg(test)]
+mod tests;
+
+pub use gate::Lockout;
+pub use handle::{Options, Sandbox, StopShape};
+pub use log::Request;
+pub use script::{Cut, Fault, Rule, Script};
+pub use script_text::ScriptError;
 pub use world::{MailboxState, World, WorldError};
