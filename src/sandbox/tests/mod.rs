@@ -3,6 +3,7 @@
 mod access;
 mod batch;
 mod calls;
+mod misbehaviour;
 mod process;
 
 use std::time::Duration;
