@@ -4,3 +4,4 @@ pub mod engine;
 pub mod record;
 pub mod uapi;
 pub mod sandbox;
+pub mod view;

@@ -1,0 +1,26 @@
+//! What the operator sees.
+//!
+//! This room owns all that is written for eyes: the preview before a run, the bar or the lines
+//! while it goes, the closing text after it, and the same as JSON lines for machines. It is told
+//! by events and plain values and answers nothing. It never touches the run: it decides nothing,
+//! reads no file of it, and cannot hold it up. Whatever becomes of the terminal or the pipe
+//! (closed, gone, full, slow), a write that fails is forgotten, and a write that blocks blocks a
+//! thread of this room and nobody else.
+
+mod bar;
+mod drawer;
+mod line;
+mod log;
+mod notices;
+mod progress;
+mod reporter;
+mod screen;
+mod terminal;
+#[cfg(test)]
+mod testing;
+mod words;
+
+pub use line::LogFormat;
+pub use notices::Notices;
+pub use reporter::{Options, Reporter};
+pub use terminal::{Columns, Style, Terminal};
