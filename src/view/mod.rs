@@ -7,20 +7,26 @@
 //! (closed, gone, full, slow), a write that fails is forgotten, and a write that blocks blocks a
 //! thread of this room and nobody else.
 
+mod ask;
 mod bar;
 mod drawer;
 mod line;
 mod log;
 mod notices;
+mod preview;
 mod progress;
 mod reporter;
 mod screen;
+mod shell;
 mod terminal;
 #[cfg(test)]
 mod testing;
 mod words;
 
+pub use ask::ask;
 pub use line::LogFormat;
 pub use notices::Notices;
+pub use preview::{LeftAside, Preview, PreviewRow, ServerLimits, preview};
 pub use reporter::{Options, Reporter};
+pub use shell::{command, quote};
 pub use terminal::{Columns, Style, Terminal};
