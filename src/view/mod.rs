@@ -10,6 +10,7 @@
 mod ask;
 mod bar;
 mod drawer;
+mod guidance;
 mod line;
 mod log;
 mod notices;
@@ -18,15 +19,18 @@ mod progress;
 mod reporter;
 mod screen;
 mod shell;
+mod summary;
 mod terminal;
 #[cfg(test)]
 mod testing;
 mod words;
 
 pub use ask::ask;
+pub use guidance::{Guidance, guidance};
 pub use line::LogFormat;
 pub use notices::Notices;
 pub use preview::{LeftAside, Preview, PreviewRow, ServerLimits, preview};
 pub use reporter::{Options, Reporter};
 pub use shell::{command, quote};
+pub use summary::{Closing, FailureLine, summary, summary_quiet};
 pub use terminal::{Columns, Style, Terminal};

@@ -1,0 +1,145 @@
+//! The closing texts, as they are read.
+
+use super::*;
+
+fn failure(row: u32, class: ErrorClass, error: &str) -> FailureLine {
+    FailureLine {
+        row,
+        mailbox: format!("user{row}@example.com"),
+        action: Some(Action::Suspend),
+        channel: Some(Channel::Login),
+        status: Status::Failed,
+        class: Some(class),
+        error: error.into(),
+    }
+}
+
+fn example() -> (Summary, Closing) {
+    let figures = Summary {
+        run_id: "20260801T120000Z-leak".into(),
+        exit_code: 1,
+        started_at: "2026-08-01T12:00:00.000Z".into(),
+        ended_at: "2026-08-01T12:41:40.000Z".into(),
+        operations: 25_000,
+        counts: [(Status::Ok, 24_100), (Status::Unchanged, 748), (Status::Failed, 152)].into(),
+        error_classes: [(ErrorClass::NoSuchMailbox, 150), (ErrorClass::Timeout, 2)].into(),
+        servers: Vec::new(),
+        sessions: Vec::new(),
+    };
+    let closing = Closing {
+        first_failures: vec![
+            failure(17, ErrorClass::NoSuchMailbox, "The account does not exist."),
+            failure(203, ErrorClass::Timeout, "no answer within 60s"),
+        ],
+        failures_in_all: 152,
+        files: vec![
+            ("results".into(), "my runs/leak/results.csv".into()),
+            ("unfinished".into(), "my runs/leak/unfinished.csv".into()),
+        ],
+        resume_command: Some("mailsweep resume 'my  runs/leak' --retry-failed".into()),
+        stopped_because: None,
+        halted: vec![("web02".into(), "401: token refused".into())],
+        elapsed: Duration::from_secs(2500),
+    };
+    (figures, closing)
+}
+
+#[test]
+fn the_closing_text_says_how_why_where_and_what_next() {
+    let (figures, closing) = example();
+    let text = "\
+Finished, not all of it well (exit code 1) after 41m 40s: 25,000 operations
+  ok             24,100
+  unchanged         748
+  failed            152
+  web02 halted: 401: token refused
+Why:
+  150 no_such_mailbox: the server says that there is no such mailbox; check the
+    spelling and whether it was deleted; --tolerate no_such_mailbox if it may be
+    missing
+  2 timeout: no whole answer came in time; resume with --retry timeout, perhaps
+    with fewer --jobs or a longer --timeout
+The first 2 of 152:
+  row 17 user17@example.com suspend login: failed, no_such_mailbox: The account
+    does not exist.
+  row 203 user203@example.com suspend login: failed, timeout: no answer within
+    60s
+Files:
+  results     'my runs/leak/results.csv'
+  unfinished  'my runs/leak/unfinished.csv'
+To go on:
+  mailsweep resume 'my  runs/leak' --retry-failed
+";
+    assert_eq!(summary(&figures, &closing, Style::PLAIN, 80), text);
+}
+
+#[test]
+fn quiet_says_the_same_in_few_lines() {
+    let (figures, closing) = example();
+    let text = "\
+mailsweep: Finished, not all of it well (exit code 1) after 41m 40s
+ok 24,100, unchanged 748, failed 152
+web02 halted: 401: token refused
+row 17 user17@example.com suspend login: failed, no_such_mailbox: The account does not exist.
+row 203 user203@example.com suspend login: failed, timeout: no answer within 60s
+and 150 more
+results: 'my runs/leak/results.csv'
+unfinished: 'my runs/leak/unfinished.csv'
+to go on: mailsweep resume 'my  runs/leak' --retry-failed
+";
+    assert_eq!(summary_quiet(&figures, &closing), text);
+}
+
+#[test]
+fn quiet_is_silent_when_all_is_well_and_never_above_fifteen_lines() {
+    let (mut figures, mut closing) = example();
+    closing.stopped_because = Some("--max-errors 100".into());
+    closing.first_failures = (1..=40).map(|row| failure(row, ErrorClass::Api, "No.\nReally.")).collect();
+    closing.halted = (1..=40).map(|n| (format!("web{n}"), "gone".into())).collect();
+    closing.files = (1..=40).map(|n| (format!("file {n}"), "x".into())).collect();
+    let text = summary_quiet(&figures, &closing);
+    assert_eq!(text.lines().count(), 15, "{text}");
+    assert!(text.contains("\nand 38 more servers halted\n"), "{text}");
+    assert!(text.contains("\nand 149 more\n"), "{text}");
+    assert!(text.ends_with("--retry-failed\n"), "{text}");
+    figures.exit_code = 0;
+    assert_eq!(summary_quiet(&figures, &closing), "");
+}
+
+#[test]
+fn a_good_end_is_short() {
+    let (mut figures, _) = example();
+    figures.exit_code = 0;
+    figures.operations = 1;
+    figures.counts = [(Status::Ok, 1)].into();
+    figures.error_classes.clear();
+    let closing = Closing { elapsed: Duration::from_secs(3), ..Closing::default() };
+    let text = summary(&figures, &closing, Style::PLAIN, 80);
+    assert_eq!(text, "Done after 3s: 1 operation\n  ok             1\n");
+}
+
+#[test]
+fn foreign_words_cannot_move_the_cursor() {
+    let (figures, mut closing) = example();
+    closing.first_failures[0].mailbox = "\u{1b}[2J\r@x".into();
+    closing.first_failures[0].error = "a\u{9b}2Jb\u{202e}c\n".into();
+    closing.halted[0] = ("web\u{7}".into(), "\u{1b}]0;x\u{7}".into());
+    closing.files[0].1 = "a\nb\u{1b}[2J".into();
+    closing.resume_command = Some("mailsweep\u{1b}[2J".into());
+    closing.stopped_because = Some("a\rb".into());
+    for text in [summary(&figures, &closing, Style::PLAIN, 80), summary_quiet(&figures, &closing)] {
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+    }
+}
+
+#[test]
+fn colours_change_nothing_but_colours() {
+    let (figures, closing) = example();
+    let coloured = summary(&figures, &closing, Style { colour: true }, 80);
+    let mut bare = String::new();
+    for (i, part) in coloured.split('\u{1b}').enumerate() {
+        bare.push_str(if i == 0 { part } else { part.split_once('m').map_or("", |(_, rest)| rest) });
+    }
+    assert!(coloured.len() > bare.len());
+    assert_eq!(bare, summary(&figures, &closing, Style::PLAIN, 80));
+}
