@@ -43,6 +43,8 @@ struct Slot {
     status: Option<Status>,
     class: Option<ErrorClass>,
     begun: bool,
+    /// Begun in a session that has not ended in good order: it may be on its way.
+    under_way: bool,
     /// Some try of it may have had effect without an answer that says so.
     open: bool,
 }
@@ -94,9 +96,15 @@ impl Ledger {
             status: None,
             class: None,
             begun: false,
+            under_way: false,
             open: false,
         };
-        Ledger { slots: vec![fresh; operations], servers: Vec::new(), session_servers: Vec::new(), stop: None }
+        Ledger {
+            slots: vec![fresh; operations],
+            servers: Vec::new(),
+            session_servers: Vec::new(),
+            stop: None,
+        }
     }
 
     /// Adds one entry, whose line stands at byte `at` of the journal. An entry about an operation
@@ -108,6 +116,7 @@ impl Ledger {
                 for op in ops {
                     if let Some(slot) = self.slots.get_mut(*op as usize) {
                         slot.begun = true;
+                        slot.under_way = true;
                         slot.status = None;
                         slot.class = None;
                     }
@@ -134,6 +143,7 @@ impl Ledger {
                         slot.http = ended.http.unwrap_or(0);
                     }
                     slot.status = Some(ended.status);
+                    slot.under_way = false;
                     slot.class = ended.class;
                     slot.reason_at = if ended.error.is_empty() { 0 } else { at + 1 };
                     slot.open = ended.status == Status::Unknown;
@@ -145,7 +155,7 @@ impl Ledger {
                 }
             }
             Entry::Stop { class, reason, .. } => self.stop = Some((*class, reason.clone())),
-            Entry::Close { .. } => {}
+            Entry::Close { .. } => self.slots.iter_mut().for_each(|slot| slot.under_way = false),
         }
     }
 
@@ -153,6 +163,11 @@ impl Ledger {
         self.stop = None;
         for totals in &mut self.servers {
             totals.halted = None;
+        }
+        // The session before was killed with these on their way.
+        for slot in self.slots.iter_mut().filter(|slot| slot.under_way) {
+            slot.under_way = false;
+            slot.open = true;
         }
         self.session_servers = session
             .servers
@@ -210,6 +225,11 @@ impl Ledger {
         self.slots
             .get(op as usize)
             .is_some_and(|slot| slot.status.is_none() && slot.class == Some(ErrorClass::Auth))
+    }
+
+    /// Whether it may have had effect without an answer that says so.
+    pub fn may_have_had_effect(&self, op: u32) -> bool {
+        self.slots.get(op as usize).is_some_and(|slot| slot.open || slot.under_way)
     }
 
     /// The tries that were made of it, over all sessions.

@@ -1,3 +1,25 @@
-//! The run directory.
+//! The run directory: what is kept of a run, and how it is read again.
+//!
+//! This room owns the journal, which is the truth, and everything that is made from it: the ledger,
+//! `results.csv`, `unfinished.csv`, `summary.json`. It decides nothing about a run; it is told, and
+//! what it was told survives a kill at any moment.
+
+mod disk;
+mod entry;
+mod journal;
+mod ledger;
+mod recorder;
+mod results;
+mod rundir;
 mod summary;
+
+pub use disk::{create_dir, write_whole};
+pub use entry::{Attempt, Ended, Entry, Session as SessionEntry, Stamp};
+pub use journal::{Chain, Journal, Torn};
+pub use ledger::{Ledger, Reason, ServerTotals, Standing};
+#[cfg(test)]
+pub use recorder::Remembered;
+pub use recorder::{Recorder, RecorderThread, WriteFault};
+pub use results::{Failure, Home, Material, Tally};
+pub use rundir::{DirError, FORMAT, InputFacts, Opened, RunDir, RunFacts};
 pub use summary::{ServerFigures, SessionFigures, Summary};

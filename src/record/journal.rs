@@ -1,0 +1,390 @@
+//! The journal: one JSON object a line, each chained to all before it.
+//!
+//! A line is the entry's object with two more members: `synced`, if a sync has ended since the line
+//! before (all up to that byte was on the disk), and last `h`, a hash over the chain so far and
+//! everything in the line before it. So a torn tail, a changed byte, a lost or swapped line all
+//! show, and it shows from where on nothing can be vouched for.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
+
+use super::disk;
+use super::entry::Entry;
+
+/// The hash of everything up to some line: the first 128 bits of BLAKE3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chain([u8; 16]);
+
+impl Chain {
+    /// The chain's beginning: bound to the run's settings and its input.
+    pub fn seed(run_json: &[u8], input_sha256: &str) -> Chain {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"mailsweep journal 1\n").update(blake3::hash(run_json).as_bytes());
+        hasher.update(input_sha256.as_bytes());
+        Chain::cut(hasher.finalize())
+    }
+
+    fn next(self, line: &[u8]) -> Chain {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.0).update(line);
+        Chain::cut(hasher.finalize())
+    }
+
+    fn cut(hash: blake3::Hash) -> Chain {
+        let mut short = [0; 16];
+        short.copy_from_slice(&hash.as_bytes()[..16]);
+        Chain(short)
+    }
+}
+
+impl std::fmt::Display for Chain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// `,"h":"` + 32 digits + `"}`
+pub(super) const HASH_TAIL: usize = 6 + 32 + 2;
+const SYNCED: &str = ",\"synced\":";
+
+/// Longest line that is read, in bytes: what is longer was not written here.
+const MAX_LINE: u64 = 1 << 20;
+
+/// The journal's end: where the next line goes and what it is chained to.
+pub struct Journal {
+    file: File,
+    buffer: Vec<u8>,
+    /// Where the next line will stand, what is still in the buffer included.
+    offset: u64,
+    chain: Chain,
+    /// The highest sync that a line has noted.
+    noted: u64,
+}
+
+impl Journal {
+    /// A new journal, locked for this process.
+    ///
+    /// # Errors
+    /// If the file is there already or cannot be made.
+    pub fn create(path: &Path, seed: Chain) -> io::Result<Journal> {
+        let file = disk::create_log(path)?;
+        lock(&file)?;
+        Ok(Journal { file, buffer: Vec::new(), offset: 0, chain: seed, noted: 0 })
+    }
+
+    /// Goes on with a journal that was read up to `tail`; what stands behind it is cut off.
+    ///
+    /// # Errors
+    /// If it cannot be cut.
+    pub fn go_on(file: File, tail: Tail) -> io::Result<Journal> {
+        if file.metadata()?.len() > tail.offset {
+            file.set_len(tail.offset)?;
+        }
+        // Later lines say how much is surely on the disk, and begin with all of this.
+        file.sync_all()?;
+        Ok(Journal { file, buffer: Vec::new(), offset: tail.offset, chain: tail.chain, noted: tail.noted })
+    }
+
+    /// Puts one entry at the end of what the next [`flush`](Self::flush) writes, and returns the
+    /// byte at which its line begins. `synced` is how far the file is known to be on the disk.
+    pub fn append(&mut self, entry: &Entry, synced: u64) -> u64 {
+        let line_at = self.offset;
+        let start = self.buffer.len();
+        // Entries are maps with plain members: writing one into memory cannot fail.
+        if serde_json::to_writer(&mut self.buffer, entry).is_err() {
+            self.buffer.truncate(start);
+            return line_at;
+        }
+        self.buffer.pop();
+        if synced > self.noted {
+            self.noted = synced;
+            let _ = write!(self.buffer, "{SYNCED}{synced}");
+        }
+        self.chain = self.chain.next(&self.buffer[start..]);
+        let _ = writeln!(self.buffer, ",\"h\":\"{}\"}}", self.chain);
+        self.offset += (self.buffer.len() - start) as u64;
+        line_at
+    }
+
+    /// Hands what was appended to the operating system: it then survives the end of the process.
+    ///
+    /// # Errors
+    /// If it cannot be written; part of it may have been.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.file.write_all(&self.buffer)?;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// The file, for syncing it from elsewhere.
+    ///
+    /// # Errors
+    /// If the system has no more file handles.
+    pub fn handle(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
+    /// How much of it is noted to be on the disk.
+    pub fn synced(&self) -> u64 {
+        self.noted
+    }
+
+    /// Where the next line goes.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The hash of all that was appended.
+    pub fn chain(&self) -> Chain {
+        self.chain
+    }
+}
+
+/// Locks a journal for this process.
+///
+/// # Errors
+/// [`io::ErrorKind::WouldBlock`] if another one has it.
+pub fn lock(file: &File) -> io::Result<()> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(std::fs::TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+        Err(std::fs::TryLockError::Error(fault)) => Err(fault),
+    }
+}
+
+/// The end of what could be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Tail {
+    /// The byte behind the last sound line.
+    pub offset: u64,
+    /// The hash of all up to there.
+    pub chain: Chain,
+    noted: u64,
+}
+
+/// What stands behind the last sound line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Torn {
+    /// How many lines, whole or not.
+    pub lines: u64,
+    /// How many bytes.
+    pub bytes: u64,
+}
+
+/// Why a journal cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A line that had been on the disk is not what was written.
+    #[error(
+        "line {line} of the journal is damaged or was altered ({why}), and what follows it had been safely on the disk"
+    )]
+    Damaged {
+        /// Its number, from 1.
+        line: u64,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A sound line that does not fit the job.
+    #[error("line {line} of the journal does not fit the run: {why}")]
+    Misfit {
+        /// Its number, from 1.
+        line: u64,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// Reads a journal from its beginning and hands each entry on, with the byte its line begins at and
+/// the chain behind it. Stops at the first line that is not sound: behind the last sync that was
+/// noted it is a torn tail, which is told and not an error; before it, it is damage.
+///
+/// # Errors
+/// See [`ReadError`]; also whatever `each` refuses.
+pub fn read(
+    file: &File,
+    seed: Chain,
+    mut each: impl FnMut(Entry, u64, Chain) -> Result<(), String>,
+) -> Result<(Tail, Option<Torn>), ReadError> {
+    let mut reader = BufReader::with_capacity(1 << 18, file);
+    let mut tail = Tail { offset: 0, chain: seed, noted: 0 };
+    let mut line = Vec::new();
+    let mut number = 0;
+    loop {
+        line.clear();
+        let length = io::Read::take(&mut reader, MAX_LINE).read_until(b'\n', &mut line)? as u64;
+        if length == 0 {
+            return Ok((tail, None));
+        }
+        number += 1;
+        match parse(&line, tail.chain) {
+            Ok((entry, chain, synced)) => {
+                each(entry, tail.offset, chain).map_err(|why| ReadError::Misfit { line: number, why })?;
+                tail = Tail { offset: tail.offset + length, chain, noted: synced.unwrap_or(tail.noted) };
+            }
+            Err(why) => {
+                let (torn, synced) = look_behind(&line, &mut reader)?;
+                if tail.noted.max(synced) > tail.offset {
+                    return Err(ReadError::Damaged { line: number, why });
+                }
+                return Ok((tail, Some(torn)));
+            }
+        }
+    }
+}
+
+fn parse(line: &[u8], before: Chain) -> Result<(Entry, Chain, Option<u64>), &'static str> {
+    let line = line.strip_suffix(b"\n").ok_or("it has no end")?;
+    let text = std::str::from_utf8(line).map_err(|_| "it is not text")?;
+    let split = text.len().checked_sub(HASH_TAIL).filter(|at| text.is_char_boundary(*at));
+    let (content, tail) = text.split_at(split.ok_or("it is too short")?);
+    let chain = before.next(content.as_bytes());
+    if tail != format!(",\"h\":\"{chain}\"}}") {
+        return Err("its hash does not fit");
+    }
+    let synced = content.rfind(SYNCED).and_then(|at| content[at + SYNCED.len()..].parse().ok());
+    let entry = serde_json::from_str(&format!("{content}}}")).map_err(|_| "it is no known entry")?;
+    Ok((entry, chain, synced))
+}
+
+/// Counts what stands from an unsound line on, and finds the highest sync noted in it.
+fn look_behind(first: &[u8], reader: &mut impl BufRead) -> io::Result<(Torn, u64)> {
+    let mut torn = Torn { lines: 0, bytes: 0 };
+    let mut synced = 0;
+    let mut line = first.to_vec();
+    while !line.is_empty() {
+        torn.lines += 1;
+        torn.bytes += line.len() as u64;
+        let text = String::from_utf8_lossy(&line);
+        if let Some(at) = text.rfind(SYNCED) {
+            let digits = &text[at + SYNCED.len()..];
+            let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+            synced = synced.max(digits[..end].parse().unwrap_or(0));
+        }
+        line.clear();
+        io::Read::take(&mut *reader, MAX_LINE).read_until(b'\n', &mut line)?;
+    }
+    Ok((torn, synced))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::Stamp;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn begin(op: u32) -> Entry {
+        Entry::Begin { at: Stamp(i64::from(op)), ops: vec![op] }
+    }
+
+    fn seed() -> Chain {
+        Chain::seed(b"{}", "00")
+    }
+
+    /// A journal of `n` lines; `synced` of the last one says how much of it is noted as synced.
+    fn written(n: u32, synced: impl Fn(u32, u64) -> u64) -> Vec<u8> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        let mut journal = Journal::create(&path, seed()).unwrap();
+        for op in 0..n {
+            let at = journal.offset();
+            journal.append(&begin(op), synced(op, at));
+        }
+        journal.flush().unwrap();
+        std::fs::read(&path).unwrap()
+    }
+
+    fn read_bytes(bytes: &[u8]) -> Result<(usize, Option<Torn>), ReadError> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        io::Seek::rewind(&mut file).unwrap();
+        let mut seen = Vec::new();
+        let (_, torn) = read(&file, seed(), |entry, _, _| {
+            seen.push(entry);
+            Ok(())
+        })?;
+        for (i, entry) in seen.iter().enumerate() {
+            assert_eq!(*entry, begin(i as u32));
+        }
+        Ok((seen.len(), torn))
+    }
+
+    #[test]
+    fn what_was_written_is_read_again() {
+        assert_eq!(read_bytes(&written(5, |_, _| 0)).unwrap(), (5, None));
+        assert_eq!(read_bytes(b"").unwrap(), (0, None));
+    }
+
+    #[test]
+    fn an_unsynced_tail_may_be_cut_anywhere_and_is_counted() {
+        let whole = written(3, |_, _| 0);
+        let second = whole.iter().position(|b| *b == b'\n').unwrap() + 1;
+        for cut in second + 1..whole.len() {
+            let (lines, torn) = read_bytes(&whole[..cut]).unwrap();
+            let ends_whole = whole[cut - 1] == b'\n';
+            assert_eq!(torn.is_none(), ends_whole, "cut at {cut}");
+            assert!(lines >= 1);
+        }
+    }
+
+    #[test]
+    fn damage_before_a_noted_sync_is_refused_and_behind_it_is_a_torn_tail() {
+        // The third line notes that the first two are on the disk.
+        let whole = written(4, |op, at| if op == 2 { at } else { 0 });
+        let ends: Vec<usize> = (0..whole.len()).filter(|i| whole[*i] == b'\n').collect();
+        for i in 0..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[i] ^= 0x10;
+            let read = read_bytes(&flipped);
+            if i <= ends[1] {
+                assert!(matches!(read, Err(ReadError::Damaged { .. })), "byte {i}: {read:?}");
+            } else {
+                let (lines, torn) = read.unwrap();
+                assert!(lines >= 2 && torn.is_some(), "byte {i}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_lost_or_swapped_line_is_noticed() {
+        let whole = written(3, |_, _| 0);
+        let lines: Vec<&[u8]> = whole.split_inclusive(|b| *b == b'\n').collect();
+        assert_eq!(read_bytes(&[lines[0], lines[2]].concat()).unwrap().0, 1);
+        assert_eq!(read_bytes(&[lines[1], lines[0], lines[2]].concat()).unwrap().0, 0);
+    }
+
+    #[test]
+    fn going_on_cuts_the_fragment_and_keeps_the_chain() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        let mut bytes = written(2, |_, _| 0);
+        bytes.extend_from_slice(b"{\"t\":\"beg");
+        std::fs::write(&path, &bytes).unwrap();
+        let file = disk::open_log(&path).unwrap();
+        let (tail, torn) = read(&file, seed(), |_, _, _| Ok(())).unwrap();
+        assert_eq!(torn, Some(Torn { lines: 1, bytes: 9 }));
+        let mut journal = Journal::go_on(file, tail).unwrap();
+        journal.append(&begin(2), 0);
+        journal.flush().unwrap();
+        assert_eq!(read_bytes(&std::fs::read(&path).unwrap()).unwrap(), (3, None));
+    }
+
+    #[test]
+    fn a_second_process_cannot_have_the_journal() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        let _held = Journal::create(&path, seed()).unwrap();
+        let again = disk::open_log(&path).unwrap();
+        assert_eq!(lock(&again).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            let _ = read_bytes(&bytes);
+        }
+    }
+}

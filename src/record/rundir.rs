@@ -1,0 +1,592 @@
+//! A run's directory: making it, opening it, and closing a session in good order.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::disk;
+use super::entry::{Entry, Session, Stamp};
+use super::journal::{self, Chain, Journal, ReadError, Torn};
+use super::ledger::Ledger;
+use super::results::{Material, Tally};
+use super::summary::{ServerFigures, SessionFigures, Summary};
+use crate::domain::Exit;
+use crate::job::{InputOptions, Job, Source};
+
+/// `run.json`: what the run is. Written once; the journal is chained to it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunFacts {
+    /// The layout of the run directory that the program wrote.
+    pub format: u32,
+    /// The program's version.
+    pub version: String,
+    /// The run's name.
+    pub run_id: String,
+    /// When it was made.
+    pub started_at: Stamp,
+    /// Who started it.
+    pub operator: String,
+    /// On which machine.
+    pub host: String,
+    /// Whether nothing is ever sent.
+    pub dry_run: bool,
+    /// The input.
+    pub input: InputFacts,
+    /// Everything that was settled before it began, but for the servers.
+    pub settings: serde_json::Value,
+    /// The servers; no secret, but where each secret comes from.
+    pub servers: serde_json::Value,
+    /// The run that this one takes back.
+    pub undo_of: Option<String>,
+}
+
+/// What is to be known of the input.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InputFacts {
+    /// The name it was read under.
+    pub name: String,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+    /// How it is to be read.
+    pub options: InputOptions,
+}
+
+/// The layout that this version writes and reads.
+pub const FORMAT: u32 = 1;
+
+const RUN_JSON: &str = "run.json";
+const INPUT: &str = "input.csv";
+const JOURNAL: &str = "journal.jsonl";
+const RESULTS: &str = "results.csv";
+const UNFINISHED: &str = "unfinished.csv";
+const SUMMARY: &str = "summary.json";
+
+/// A run's directory.
+#[derive(Clone, Debug)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+/// Why a run directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DirError {
+    /// It cannot be made or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or directory.
+        path: String,
+        /// What is wrong.
+        source: io::Error,
+    },
+    /// It holds something already.
+    #[error("{0} is not empty: name a directory that is not there yet, or leave --run-dir out")]
+    NotEmpty(String),
+    /// It is not a run, or not one that this version knows, or was altered.
+    #[error("{0}")]
+    NotARun(String),
+    /// Another process works on it.
+    #[error("{0} is in use by another mailsweep: wait for it to end, or stop it")]
+    InUse(String),
+}
+
+impl DirError {
+    /// The exit code that it means.
+    pub fn exit(&self) -> Exit {
+        match self {
+            DirError::Io { .. } => Exit::Unwritable,
+            DirError::NotEmpty(_) => Exit::Usage,
+            DirError::NotARun(_) => Exit::NotARun,
+            DirError::InUse(_) => Exit::InUse,
+        }
+    }
+
+    fn io(path: &Path) -> impl FnOnce(io::Error) -> DirError {
+        let path = path.display().to_string();
+        move |source| DirError::Io { path, source }
+    }
+}
+
+/// A run that was opened to be gone on with.
+pub struct Opened {
+    /// Where it left off.
+    pub journal: Journal,
+    /// Where every operation stands.
+    pub ledger: Ledger,
+    /// The sessions so far.
+    pub sessions: Vec<SessionFigures>,
+    /// What was cut off the end of the journal, if a session was killed while writing.
+    pub torn: Option<Torn>,
+    /// Whether the last session wrote its results.
+    pub closed: bool,
+}
+
+impl RunDir {
+    /// Makes a run's directory: the one asked for, or a new one under `runs_dir` named after the
+    /// time and the job.
+    ///
+    /// # Errors
+    /// If it is not empty or cannot be made.
+    pub fn create(
+        asked: Option<&Path>,
+        runs_dir: &Path,
+        job_name: &str,
+        at: Stamp,
+    ) -> Result<RunDir, DirError> {
+        if let Some(path) = asked {
+            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                std::fs::create_dir_all(parent).map_err(DirError::io(parent))?;
+            }
+            return match disk::create_dir(path) {
+                Ok(()) => Ok(RunDir { path: path.to_owned() }),
+                Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => RunDir::take_empty(path),
+                Err(fault) => Err(DirError::io(path)(fault)),
+            };
+        }
+        std::fs::create_dir_all(runs_dir).map_err(DirError::io(runs_dir))?;
+        let base = format!("{}-{}", compact(at), plain_name(job_name));
+        for n in 1.. {
+            let name = if n == 1 { base.clone() } else { format!("{base}-{n}") };
+            let path = runs_dir.join(name);
+            match disk::create_dir(&path) {
+                Ok(()) => return Ok(RunDir { path }),
+                Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(fault) => return Err(DirError::io(&path)(fault)),
+            }
+        }
+        Err(DirError::NotEmpty(runs_dir.display().to_string()))
+    }
+
+    /// A directory that is there already, if it is empty.
+    fn take_empty(path: &Path) -> Result<RunDir, DirError> {
+        let is_empty = std::fs::read_dir(path).map_err(DirError::io(path))?.next().is_none();
+        if !is_empty {
+            return Err(DirError::NotEmpty(path.display().to_string()));
+        }
+        disk::make_private(path).map_err(DirError::io(path))?;
+        Ok(RunDir { path: path.to_owned() })
+    }
+
+    /// The directory of a run that exists: a path, or the bare name of one under `runs_dir`.
+    ///
+    /// # Errors
+    /// If there is no such run, or it is of another version's layout.
+    pub fn open(named: &Path, runs_dir: &Path) -> Result<(RunDir, RunFacts), DirError> {
+        let beside = runs_dir.join(named);
+        let is_bare = named.components().count() == 1;
+        let path = if is_bare && !named.join(RUN_JSON).exists() { beside } else { named.to_owned() };
+        let dir = RunDir { path };
+        let facts = dir.facts()?;
+        Ok((dir, facts))
+    }
+
+    fn facts(&self) -> Result<RunFacts, DirError> {
+        let shown = self.path.display();
+        let text = match std::fs::read(self.file(RUN_JSON)) {
+            Ok(text) => text,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
+                return Err(DirError::NotARun(format!("{shown} is not a run: it has no {RUN_JSON}")));
+            }
+            Err(fault) => {
+                return Err(DirError::NotARun(format!("{shown}/{RUN_JSON} cannot be read: {fault}")));
+            }
+        };
+        let broken =
+            |fault: serde_json::Error| DirError::NotARun(format!("{shown}/{RUN_JSON} is not sound: {fault}"));
+        let value: serde_json::Value = serde_json::from_slice(&text).map_err(broken)?;
+        match value["format"].as_u64() {
+            Some(format) if format == u64::from(FORMAT) => serde_json::from_value(value).map_err(broken),
+            Some(format) => Err(DirError::NotARun(format!(
+                "{shown} was written by another version of mailsweep (layout {format}, this one knows {FORMAT})"
+            ))),
+            None => Err(DirError::NotARun(format!("{shown}/{RUN_JSON} is not a run's"))),
+        }
+    }
+
+    /// Every run under a directory, newest first by name.
+    pub fn list(runs_dir: &Path) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(runs_dir) else { return Vec::new() };
+        let mut runs: Vec<PathBuf> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.join(RUN_JSON).is_file())
+            .collect();
+        runs.sort();
+        runs.reverse();
+        runs
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The run's name.
+    pub fn run_id(&self) -> String {
+        let full = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        full.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Where the results stand.
+    pub fn results(&self) -> PathBuf {
+        self.file(RESULTS)
+    }
+
+    /// Where the unfinished rows stand, if there are any.
+    pub fn unfinished(&self) -> PathBuf {
+        self.file(UNFINISHED)
+    }
+
+    /// Where the summary stands.
+    pub fn summary(&self) -> PathBuf {
+        self.file(SUMMARY)
+    }
+
+    /// Where an embedded sandbox keeps its state.
+    pub fn sandbox(&self) -> PathBuf {
+        self.file("sandbox.json")
+    }
+
+    /// The input, as it was.
+    ///
+    /// # Errors
+    /// If it is gone: then it is no run any more.
+    pub fn input(&self) -> Result<Source, DirError> {
+        Source::file(self.file(INPUT)).map_err(|fault| DirError::NotARun(format!("the run's input: {fault}")))
+    }
+
+    /// Writes what the run is and copies its input.
+    ///
+    /// # Errors
+    /// If it cannot be written, or the input is no longer what was checked.
+    pub fn write_facts(&self, facts: &RunFacts, input: &Source) -> Result<(), DirError> {
+        let path = self.file(INPUT);
+        let digest =
+            disk::write_whole(&path, |out| copy_and_hash(input.open()?, out)).map_err(DirError::io(&path))?;
+        if digest != facts.input.sha256 {
+            let changed = io::Error::other("the input changed while it was read: run it again");
+            return Err(DirError::io(&path)(changed));
+        }
+        let path = self.file(RUN_JSON);
+        disk::write_whole(&path, |out| {
+            serde_json::to_writer_pretty(&mut *out, facts)?;
+            out.write_all(b"\n")
+        })
+        .map_err(DirError::io(&path))
+    }
+
+    /// Begins the journal, locked for this process.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn start_journal(&self, facts: &RunFacts) -> Result<Journal, DirError> {
+        let path = self.file(JOURNAL);
+        let seed = self.seed(facts)?;
+        Journal::create(&path, seed).map_err(DirError::io(&path))
+    }
+
+    fn seed(&self, facts: &RunFacts) -> Result<Chain, DirError> {
+        let path = self.file(RUN_JSON);
+        let text = std::fs::read(&path).map_err(DirError::io(&path))?;
+        Ok(Chain::seed(&text, &facts.input.sha256))
+    }
+
+    /// Reads the journal of a run, locked for this process.
+    ///
+    /// # Errors
+    /// If it is in use, was damaged or altered, or does not belong to the job.
+    pub fn open_journal(&self, facts: &RunFacts, job: &Job) -> Result<Opened, DirError> {
+        let path = self.file(JOURNAL);
+        let shown = self.path.display().to_string();
+        if job.sha256 != facts.input.sha256 {
+            return Err(DirError::NotARun(format!("{shown}/{INPUT} was altered since the run began")));
+        }
+        let file = match disk::open_log(&path) {
+            Ok(file) => file,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
+                return Err(DirError::NotARun(format!(
+                    "{shown} has no {JOURNAL}: nothing was sent; run the job anew"
+                )));
+            }
+            Err(fault) => return Err(DirError::io(&path)(fault)),
+        };
+        match journal::lock(&file) {
+            Ok(()) => {}
+            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => return Err(DirError::InUse(shown)),
+            Err(fault) => return Err(DirError::io(&path)(fault)),
+        }
+        let mut ledger = Ledger::new(job.operations.len());
+        let mut sessions = Sessions::default();
+        let read = journal::read(&file, self.seed(facts)?, |entry, at, chain| {
+            check(&entry, job)?;
+            sessions.note(&entry, chain);
+            ledger.apply(&entry, at);
+            Ok(())
+        });
+        let (tail, torn) = read.map_err(|fault| match fault {
+            ReadError::Io(fault) => DirError::io(&path)(fault),
+            damage => DirError::NotARun(format!("{shown}: {damage}")),
+        })?;
+        let journal = Journal::go_on(file, tail).map_err(DirError::io(&path))?;
+        Ok(Opened { journal, ledger, closed: sessions.closed, sessions: sessions.list, torn })
+    }
+
+    /// The results of a run in which nothing is sent.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn write_rehearsal(&self, material: &Material<'_>) -> Result<Tally, DirError> {
+        self.write_results(material).map(|(tally, ..)| tally)
+    }
+
+    /// Writes the results and returns them added up, with the hash of each file.
+    fn write_results(&self, material: &Material<'_>) -> Result<(Tally, String, Option<String>), DirError> {
+        let path = self.file(RESULTS);
+        let (tally, results) = disk::write_whole(&path, |out| hashed(out, |out| material.write_results(out)))
+            .map_err(DirError::io(&path))?;
+        let path = self.file(UNFINISHED);
+        let unfinished = if tally.has_unfinished {
+            let written = disk::write_whole(&path, |out| hashed(out, |out| material.write_unfinished(out)));
+            Some(written.map_err(DirError::io(&path))?.1)
+        } else {
+            disk::remove(&path).map_err(DirError::io(&path))?;
+            None
+        };
+        Ok((tally, results, unfinished))
+    }
+
+    /// Ends a session: the results, then the record's last line with their hashes, synced, then the
+    /// summary. `decide` says what the exit code is, once the results are known.
+    ///
+    /// # Errors
+    /// If one of them cannot be written.
+    pub fn close(
+        &self,
+        material: &Material<'_>,
+        journal: &mut Journal,
+        mut sessions: Vec<SessionFigures>,
+        decide: impl FnOnce(&Tally) -> Exit,
+    ) -> Result<(Summary, Tally), DirError> {
+        let (tally, results, unfinished) = self.write_results(material)?;
+        let exit = if tally.operations() == material.job.operations.len() as u64 {
+            decide(&tally)
+        } else {
+            Exit::Internal
+        };
+        let at = Stamp::now();
+        let path = self.file(JOURNAL);
+        let synced = journal.offset();
+        journal.append(&Entry::Close { at, code: exit.code(), results, unfinished }, synced);
+        let on_disk = journal.flush().and_then(|()| journal.handle()?.sync_all());
+        on_disk.map_err(DirError::io(&path))?;
+        if let Some(session) = sessions.last_mut() {
+            session.ended_at = Some(at.to_string());
+            session.exit_code = Some(exit.code());
+            session.chain = Some(journal.chain().to_string());
+        }
+        let summary = self.summarise(material, &tally, sessions, exit, at);
+        self.write_summary(&summary)?;
+        Ok((summary, tally))
+    }
+
+    /// Puts the figures together.
+    pub fn summarise(
+        &self,
+        material: &Material<'_>,
+        tally: &Tally,
+        sessions: Vec<SessionFigures>,
+        exit: Exit,
+        ended: Stamp,
+    ) -> Summary {
+        let servers = material.ledger.map(Ledger::servers).unwrap_or_default();
+        Summary {
+            run_id: self.run_id(),
+            exit_code: exit.code(),
+            started_at: sessions.first().map_or_else(|| ended.to_string(), |first| first.started_at.clone()),
+            ended_at: ended.to_string(),
+            operations: tally.operations(),
+            counts: tally.counts.clone(),
+            error_classes: tally.classes.clone(),
+            servers: servers
+                .iter()
+                .map(|server| ServerFigures {
+                    name: server.name.clone(),
+                    requests: server.requests,
+                    halted: server.halted.as_ref().map(|(class, reason)| format!("{class}: {reason}")),
+                })
+                .collect(),
+            sessions,
+        }
+    }
+
+    /// Writes `summary.json`.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_summary(&self, summary: &Summary) -> Result<(), DirError> {
+        let path = self.file(SUMMARY);
+        disk::write_whole(&path, |out| {
+            serde_json::to_writer_pretty(&mut *out, summary)?;
+            out.write_all(b"\n")
+        })
+        .map_err(DirError::io(&path))
+    }
+}
+
+/// The sessions that a journal tells of.
+#[derive(Default)]
+struct Sessions {
+    list: Vec<SessionFigures>,
+    closed: bool,
+}
+
+impl Sessions {
+    fn note(&mut self, entry: &Entry, chain: Chain) {
+        match entry {
+            Entry::Session(session) => {
+                self.closed = false;
+                self.list.push(SessionFigures::begun(session));
+            }
+            Entry::Close { at, code, .. } => {
+                self.closed = true;
+                if let Some(last) = self.list.last_mut() {
+                    last.ended_at = Some(at.to_string());
+                    last.exit_code = Some(*code);
+                    last.chain = Some(chain.to_string());
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl SessionFigures {
+    /// A session that has just begun.
+    pub fn begun(session: &Session) -> SessionFigures {
+        SessionFigures {
+            operator: session.operator.clone(),
+            host: session.host.clone(),
+            started_at: session.at.to_string(),
+            ended_at: None,
+            exit_code: None,
+            chain: None,
+        }
+    }
+}
+
+/// An entry must speak of operations that the job has.
+fn check(entry: &Entry, job: &Job) -> Result<(), String> {
+    let named: &[u32] = match entry {
+        Entry::Begin { ops, .. } => ops,
+        Entry::Try(attempt) => std::slice::from_ref(&attempt.op),
+        Entry::End(ended) => std::slice::from_ref(&ended.op),
+        _ => &[],
+    };
+    match named.iter().find(|op| **op as usize >= job.operations.len()) {
+        Some(op) => Err(format!("it names operation {op} of {}", job.operations.len())),
+        None => Ok(()),
+    }
+}
+
+/// The time in the form of a directory's name.
+fn compact(at: Stamp) -> String {
+    let text: String = at.to_string().chars().filter(|c| !matches!(c, '-' | ':')).collect();
+    let seconds = text.split('.').next().unwrap_or_default().to_owned();
+    seconds + "Z"
+}
+
+/// A job's name as part of a directory's: letters, digits and a few signs.
+fn plain_name(name: &str) -> String {
+    let stem = Path::new(name).file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
+    let plain: String = stem
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' })
+        .take(60)
+        .collect();
+    let plain = plain.trim_start_matches(['.', '-']);
+    if plain.is_empty() { "job".to_owned() } else { plain.to_owned() }
+}
+
+fn copy_and_hash(mut from: impl Read, out: &mut impl Write) -> io::Result<String> {
+    use sha2::{Digest, Sha256};
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        let count = from.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+        }
+        hasher.update(&buffer[..count]);
+        out.write_all(&buffer[..count])?;
+    }
+}
+
+/// Runs a writer and hashes what goes through it.
+fn hashed<W: Write, T>(
+    out: &mut W,
+    fill: impl FnOnce(&mut Hashing<'_, W>) -> io::Result<T>,
+) -> io::Result<(T, String)> {
+    let mut hashing = Hashing { out, hasher: blake3::Hasher::new() };
+    let value = fill(&mut hashing)?;
+    Ok((value, hashing.hasher.finalize().to_hex().to_string()))
+}
+
+struct Hashing<'a, W> {
+    out: &'a mut W,
+    hasher: blake3::Hasher,
+}
+
+impl<W: Write> Write for Hashing<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.hasher.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runs_name_is_its_time_and_its_job() {
+        assert_eq!(compact(Stamp(1_795_460_400_123)), "20261123T190000Z");
+        for (name, plain) in [
+            ("breach.csv", "breach"),
+            ("/tmp/my list (2).csv", "my_list__2_"),
+            ("-", "job"),
+            ("..", "job"),
+            ("ünï.txt", "_n_"),
+        ] {
+            assert_eq!(plain_name(name), plain, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_second_run_in_the_same_second_gets_a_number() {
+        let runs = tempfile::tempdir().unwrap();
+        let at = Stamp(1_795_460_400_123);
+        let make = || RunDir::create(None, runs.path(), "a.csv", at).unwrap().run_id();
+        assert_eq!(make(), "20261123T190000Z-a");
+        assert_eq!(make(), "20261123T190000Z-a-2");
+        assert_eq!(make(), "20261123T190000Z-a-3");
+    }
+
+    #[test]
+    fn an_empty_directory_may_be_used_and_a_full_one_is_refused() {
+        let runs = tempfile::tempdir().unwrap();
+        let asked = runs.path().join("deep/er");
+        RunDir::create(Some(&asked), runs.path(), "a", Stamp(0)).unwrap();
+        RunDir::create(Some(&asked), runs.path(), "a", Stamp(0)).unwrap();
+        std::fs::write(asked.join("x"), "").unwrap();
+        let refused = RunDir::create(Some(&asked), runs.path(), "a", Stamp(0)).unwrap_err();
+        assert_eq!(refused.exit(), Exit::Usage);
+    }
+}
