@@ -1,3 +1,23 @@
 //! When, in what order and how often.
+//!
+//! This room owns the run's loop, one lane per server with its limits, the order of a mailbox's
+//! operations, and the judgement about trying again and giving up. It knows no command line, no
+//! terminal, no HTTP library and no file: calls go through [`Transport`](crate::uapi::Transport),
+//! what happened goes to a [`Recorder`](crate::record::Recorder), and whoever watches is told by
+//! [`Event`]s.
+
+mod breaker;
 mod event;
+mod lane;
+mod limiter;
+mod limits;
+mod order;
+mod retry;
+mod run;
+#[cfg(test)]
+mod scenarios;
+
 pub use event::{Event, Finished, Observer, Subject, Tried};
+pub use lane::LaneSpec;
+pub use limits::{Limits, MaxErrors, Rate, Unit};
+pub use run::{Session, SessionEnd, Signal, Stop, run};
