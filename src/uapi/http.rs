@@ -67,7 +67,8 @@ pub enum SetupError {
 /// Calls of one cPanel account at one server.
 pub struct HttpTransport {
     client: Client,
-    base: Url,
+    /// The address of each function, in the order of [`Function::ALL`].
+    functions: [Url; Function::ALL.len()],
     credential: Credential,
     /// What must never be shown although it is not the secret itself: its Basic form.
     encoded: Option<Secret>,
@@ -108,24 +109,26 @@ impl HttpTransport {
             builder = builder.tls_certs_only([]);
         }
         let client = builder.build().map_err(|e| SetupError::Client(chain(&e)))?;
-        Ok(HttpTransport { client, base, credential, encoded, method: options.method })
+        let functions = Function::ALL.map(|function| {
+            let mut url = base.clone();
+            url.set_path(&format!("/execute/Email/{}", function.uapi_name()));
+            url
+        });
+        Ok(HttpTransport { client, functions, credential, encoded, method: options.method })
     }
 
     async fn exchange(&self, function: Function, mailbox: &str) -> Answer {
-        let mut url = self.base.clone();
-        url.set_path("");
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.extend(["execute", "Email", function.uapi_name()]);
-        }
+        let mut url = self.functions[function as usize].clone();
+        let parameters =
+            form_urlencoded::Serializer::new(String::new()).append_pair("email", mailbox).finish();
         let request = match (self.method, function.is_repeatable()) {
             (Method::Get, true) => {
-                url.query_pairs_mut().append_pair("email", mailbox);
+                url.set_query(Some(&parameters));
                 self.client.get(url)
             }
             _ => {
-                let form =
-                    form_urlencoded::Serializer::new(String::new()).append_pair("email", mailbox).finish();
-                self.client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
+                let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+                self.client.post(url).header(CONTENT_TYPE, form).body(parameters)
             }
         };
         let answer = match request.send().await {
@@ -190,11 +193,22 @@ fn ascii(text: &str) -> String {
 
 async fn receive(mut response: Response) -> Answer {
     let status = response.status().as_u16();
-    let mut bytes = Vec::new();
+    // Nearly every answer comes in one piece, which then need not be copied.
+    let mut first = None;
+    let mut joined = Vec::new();
     let lost = loop {
+        let read = first.as_ref().map_or(0, bytes::Bytes::len).max(joined.len());
         match response.chunk().await {
-            Ok(Some(chunk)) if bytes.len() + chunk.len() > MAX_ANSWER_BYTES => break Some(Body::TooLong),
-            Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
+            Ok(Some(chunk)) if read + chunk.len() > MAX_ANSWER_BYTES => break Some(Body::TooLong),
+            Ok(Some(chunk)) => match &first {
+                None => first = Some(chunk),
+                Some(first) => {
+                    if joined.is_empty() {
+                        joined.extend_from_slice(first);
+                    }
+                    joined.extend_from_slice(&chunk);
+                }
+            },
             Ok(None) => break None,
             Err(fault) => {
                 let class = if fault.is_timeout() { ErrorClass::Timeout } else { ErrorClass::Connect };
@@ -205,6 +219,7 @@ async fn receive(mut response: Response) -> Answer {
             }
         }
     };
+    let bytes = if joined.is_empty() { first.as_deref().unwrap_or_default() } else { &joined };
     let headers = response.headers();
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let received = Received {
@@ -212,7 +227,7 @@ async fn receive(mut response: Response) -> Answer {
         content_type: text(CONTENT_TYPE).unwrap_or_default(),
         retry_after: text(RETRY_AFTER),
         location: text(LOCATION),
-        body: lost.unwrap_or(Body::Whole(&bytes)),
+        body: lost.unwrap_or(Body::Whole(bytes)),
     };
     Answer { http_status: Some(status), verdict: judge(&received, SystemTime::now()) }
 }

@@ -1,0 +1,10 @@
+//! Which servers there are and how to prove to them who asks.
+//!
+//! This room owns servers as configured, the places that credentials come from, and the reading of
+//! them. It never sends a request.
+
+mod credential;
+mod server;
+
+pub use credential::{CredentialError, CredentialSource};
+pub use server::{Api, ServerError, ServerSpec};
