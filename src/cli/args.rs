@@ -1,0 +1,313 @@
+//! The command line as typed. Nothing here decides: [`super::settings`] makes settings of it.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::domain::{Action, Channel, ErrorClass};
+use crate::engine::{MaxErrors, Rate};
+use crate::fleet::Api;
+use crate::job::{parse_channels, parse_delimiter};
+
+/// Suspend and restore thousands of cPanel mailboxes from a CSV.
+///
+/// Reads rows of (email, action, channel), makes the matching cPanel UAPI calls under a rate limit
+/// with retries, and leaves one result per operation. A run can be rehearsed, killed and resumed.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Try it without a server:
+  mailsweep run samples/breach.csv --sandbox
+
+Exit codes:
+  0 all in its wanted state   1 some operations did not end well   2 wrong usage or input, nothing sent
+  3 stopped by --max-errors   4 every server halted (credential, TLS, unreachable)   5 in use
+  6 not a run, or altered     7 internal error   8 run directory cannot be written, resumable
+  130, 143 interrupted by SIGINT, SIGTERM; resumable";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Carry out the operations of a CSV.
+    Run(RunArgs),
+    /// Go on with a run that was interrupted, stopped or killed.
+    Resume(ResumeArgs),
+    /// Serve an embedded imitation of cPanel on loopback, to try mailsweep on.
+    Sandbox(SandboxArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = RUN_EXAMPLES)]
+pub struct RunArgs {
+    /// The CSV of operations, or `-` for standard input.
+    ///
+    /// Columns email (or address, mailbox), action and channel, in any order, with a header; other
+    /// columns are carried through to the results. A bare list of addresses needs --action and
+    /// --channel.
+    pub job: PathBuf,
+
+    #[command(flatten)]
+    pub input: InputArgs,
+
+    #[command(flatten)]
+    pub server: ServerArgs,
+
+    #[command(flatten)]
+    pub limits: LimitArgs,
+
+    /// Check the input and write what would be done; open no connection, need no credential.
+    #[arg(short = 'n', long, help_heading = "Run")]
+    pub dry_run: bool,
+
+    /// Do not ask before the first call.
+    #[arg(short, long, help_heading = "Run")]
+    pub yes: bool,
+
+    /// Where the run is kept [default: mailsweep-runs/<time>-<job>]. Must be new or empty.
+    #[arg(long, value_name = "DIR", help_heading = "Run")]
+    pub run_dir: Option<PathBuf>,
+
+    /// Do not read mailboxes' state before, nor verify after. This version always works so.
+    #[arg(long, help_heading = "Run")]
+    pub blind: bool,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  mailsweep run breach.csv --server https://web01.example.net:2083 --user exampleu --token-file token
+  mailsweep run addresses.txt --action suspend --channel login,outgoing --server … --dry-run
+  mailsweep run breach.csv --sandbox --yes
+
+Start with --dry-run. On an interruption the command that resumes is printed.";
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Input")]
+pub struct InputArgs {
+    /// Action for rows that name none: suspend, unsuspend, hold or release (outgoing only).
+    #[arg(long, value_name = "ACTION")]
+    pub action: Option<Action>,
+
+    /// Channels for rows that name none: login, incoming, outgoing, or all; several with commas.
+    #[arg(long, value_name = "CHANNEL[,CHANNEL]", value_parser = channels)]
+    pub channel: Option<Channels>,
+
+    /// The file has no header: its columns are email, action, channel.
+    #[arg(long)]
+    pub no_header: bool,
+
+    /// What separates the cells: `,` `;` or `tab` [default: found from the first line].
+    #[arg(long, value_name = "CHAR", value_parser = delimiter)]
+    pub delimiter: Option<u8>,
+
+    /// Go on with the sound rows when others are faulty; those end as `invalid`.
+    #[arg(long)]
+    pub skip_invalid: bool,
+
+    /// An input without a row is no error.
+    #[arg(long)]
+    pub allow_empty: bool,
+
+    /// Run operations that set the same flag of a mailbox differently, in file order.
+    #[arg(long)]
+    pub allow_conflicts: bool,
+}
+
+/// Several channels in one value.
+#[derive(Clone, Debug)]
+pub struct Channels(pub Vec<Channel>);
+
+fn channels(text: &str) -> Result<Channels, String> {
+    parse_channels(text).map(Channels).map_err(|e| e.to_string())
+}
+
+fn delimiter(text: &str) -> Result<u8, String> {
+    parse_delimiter(text).map_err(|e| e.to_string())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration.is_zero() => Err("it must be longer than nothing".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(fault) => Err(format!("{fault}; write it as 30s or 5m")),
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Server")]
+pub struct ServerArgs {
+    /// The server: scheme, host and port, such as https://web01.example.net:2083.
+    #[arg(long, value_name = "URL", requires = "user", conflicts_with = "sandbox")]
+    pub server: Option<String>,
+
+    /// The cPanel account that owns the mailboxes.
+    #[arg(long, value_name = "NAME", requires = "server")]
+    pub user: Option<String>,
+
+    #[command(flatten)]
+    pub credential: CredentialArgs,
+
+    /// Which API the server offers at its port [default: whm for 2087 and 2086, else cpanel]. This
+    /// version speaks cpanel only.
+    #[arg(long, value_name = "API", requires = "server")]
+    pub api: Option<Api>,
+
+    /// How calls are sent: get has the address in the server's access log, post has not. `release`
+    /// is always post.
+    #[arg(long, value_name = "METHOD", value_enum, default_value_t = MethodArg::Get)]
+    pub method: MethodArg,
+
+    /// Send the credential over plain http to a host that is not loopback.
+    #[arg(long)]
+    pub allow_plaintext: bool,
+
+    /// Use an embedded imitation server, filled with the job's own mailboxes, instead of a real one.
+    #[arg(long)]
+    pub sandbox: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum MethodArg {
+    Get,
+    Post,
+}
+
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct CredentialArgs {
+    /// File that holds an API token [or set MAILSWEEP_TOKEN].
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// Shell command that prints an API token.
+    #[arg(long, value_name = "COMMAND")]
+    pub token_command: Option<String>,
+
+    /// File that holds the account's password [or set MAILSWEEP_PASSWORD].
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitArgs {
+    /// Calls per server, each try counted: N/s, N/m, N/h or none [default: 10/s].
+    #[arg(long, value_name = "N/UNIT")]
+    pub rate: Option<Rate>,
+
+    /// Calls that may come at once after a lull [default: 2, or more at high rates].
+    #[arg(long, value_name = "N")]
+    pub burst: Option<NonZeroU32>,
+
+    /// Most requests in flight per server [default: 4].
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<NonZeroU32>,
+
+    /// Extra tries of an operation after passing faults [default: 4].
+    #[arg(long, value_name = "N")]
+    pub retries: Option<u32>,
+
+    /// For one try, the whole exchange [default: 60s].
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
+
+    /// For making a connection [default: 10s].
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub connect_timeout: Option<Duration>,
+
+    /// Stop after more than N failures, or halt a server with more than N% of them [default: 50%].
+    #[arg(long, value_name = "N|N%")]
+    pub max_errors: Option<MaxErrors>,
+
+    /// Halt a server that has given no good answer for so long [default: 5m].
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub max_outage: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Write the results there too; `-` is standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Print the summary as JSON on standard output.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Say nothing if all went well, and little if not.
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Say what happens to each operation.
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// The form of what is logged on standard error.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormatArg::Text)]
+    pub log_format: LogFormatArg,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormatArg {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// The run's directory, or its name under mailsweep-runs [default: the newest that can be resumed].
+    pub run_dir: Option<PathBuf>,
+
+    /// Also take up operations that ended `failed` or `unknown`.
+    #[arg(long)]
+    pub retry_failed: bool,
+
+    /// Also take up operations that ended with one of these error classes.
+    #[arg(long, value_name = "CLASS[,CLASS]", value_delimiter = ',', value_parser = error_class)]
+    pub retry: Vec<ErrorClass>,
+
+    #[command(flatten, next_help_heading = "Server")]
+    pub credential: CredentialArgs,
+
+    #[command(flatten)]
+    pub limits: LimitArgs,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+fn error_class(text: &str) -> Result<ErrorClass, String> {
+    text.trim().parse()
+}
+
+#[derive(Debug, Args)]
+pub struct SandboxArgs {
+    /// Port to listen on, on loopback [default: a free one].
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    pub port: u16,
+
+    /// How long each answer takes.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "80ms")]
+    pub latency: Duration,
+
+    /// What the invented accounts and the chance of faults are drawn from.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// Faults to act out and how often, such as `reset-after=2%,429=5%`.
+    #[arg(long, value_name = "KIND=SHARE[,…]")]
+    pub faults: Option<String>,
+
+    /// Directory for the token file and a sample job [default: a new one].
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}

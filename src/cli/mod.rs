@@ -1,0 +1,72 @@
+//! The command line: flags as typed, settled once, and one file per command.
+//!
+//! This room builds the parts that the others own and ties them together. No flag is known below it.
+
+mod args;
+mod person;
+mod resume;
+mod run;
+mod sandbox;
+mod session;
+mod settings;
+mod show;
+mod target;
+
+use clap::Parser;
+
+use crate::domain::Exit;
+use args::{Cli, Command};
+
+/// Parses the command line, carries out the command and says how it ended. Everything that is to be
+/// said has been said by then.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => {
+            // Help and version are told the same way, and are no error. A closed pipe is none either.
+            let _ = told.print();
+            return if told.use_stderr() { Exit::Usage } else { Exit::Ok };
+        }
+    };
+    let (done, output) = match &cli.command {
+        Command::Run(args) => (run::run(args), Some(&args.output)),
+        Command::Resume(args) => (resume::resume(args), Some(&args.output)),
+        Command::Sandbox(args) => (sandbox::serve(args), None),
+    };
+    done.unwrap_or_else(|failure| {
+        show::fault(&failure.error, output);
+        failure.exit
+    })
+}
+
+/// Why a command could not be carried out, and the exit code that it means.
+#[derive(Debug)]
+struct Failure {
+    exit: Exit,
+    error: anyhow::Error,
+}
+
+impl Failure {
+    fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Failure {
+        Failure { exit, error: error.into() }
+    }
+}
+
+/// What is wrong with flags, input or configuration is found before anything is sent.
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Failure {
+        Failure { exit: Exit::Usage, error }
+    }
+}
+
+impl From<crate::record::DirError> for Failure {
+    fn from(fault: crate::record::DirError) -> Failure {
+        Failure { exit: fault.exit(), error: fault.into() }
+    }
+}
+
+impl From<crate::job::InputError> for Failure {
+    fn from(fault: crate::job::InputError) -> Failure {
+        Failure { exit: Exit::Usage, error: fault.into() }
+    }
+}

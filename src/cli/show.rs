@@ -1,0 +1,223 @@
+//! What a command shows, put together from values for the view.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+
+use super::args::{LogFormatArg, OutputArgs};
+use super::session::Closed;
+use crate::domain::{Action, Channel, ErrorClass, Exit, Function, Status};
+use crate::engine::{Limits, Observer};
+use crate::job::{Job, What};
+use crate::record::RunDir;
+use crate::view::{
+    self, Closing, FailureLine, LeftAside, LogFormat, Notices, Options, Preview, PreviewRow, Reporter,
+    ServerLimits, Terminal,
+};
+
+/// A command's voice: standard error, in the form that the flags ask for.
+pub struct Live {
+    reporter: Reporter,
+    notices: Notices,
+    quiet: bool,
+}
+
+impl Live {
+    pub fn start(output: &OutputArgs) -> Live {
+        let log = match output.log_format {
+            LogFormatArg::Text => LogFormat::Text,
+            LogFormatArg::Json => LogFormat::Json,
+        };
+        Live::with(output.quiet, output.verbose, log)
+    }
+
+    fn with(quiet: bool, verbose: bool, log: LogFormat) -> Live {
+        let reporter = Reporter::start(Options::stderr(quiet, verbose, log));
+        let notices = reporter.notices();
+        Live { reporter, notices, quiet }
+    }
+
+    /// Who watches the engine.
+    pub fn observer(&mut self) -> &mut dyn Observer {
+        &mut self.reporter
+    }
+
+    fn say_and_end(self, text: &str) {
+        self.notices.say(text);
+        self.reporter.finish();
+    }
+
+    /// Says something, unless it was asked to be quiet.
+    pub fn note(&self, text: &str) {
+        self.notices.note(text);
+    }
+
+    /// Shows what is about to happen.
+    pub fn preview(
+        &self,
+        title: &str,
+        job: &Job,
+        home: (&str, &str),
+        limits: &Limits,
+        run_dir: Option<&Path>,
+    ) {
+        let terminal = Terminal::stderr();
+        let preview = what_is_about_to_happen(title, job, home, limits, run_dir);
+        self.note(&view::preview(&preview, terminal.style(), terminal.width()));
+        self.notices.flush();
+    }
+
+    /// Shows how it ended; with `-q`, little, and nothing where all is well.
+    pub fn close(self, dir: &RunDir, output: &OutputArgs, closed: &Closed, exit: Exit) {
+        let Live { mut reporter, notices, quiet } = self;
+        reporter.run_ended();
+        if output.json
+            && let Ok(text) = serde_json::to_string_pretty(&closed.summary)
+        {
+            let _ = writeln!(std::io::stdout().lock(), "{text}");
+        }
+        let terminal = Terminal::stderr();
+        let closing = closing(dir, closed);
+        if !quiet {
+            notices.note(&view::summary(&closed.summary, &closing, terminal.style(), terminal.width()));
+        } else if exit != Exit::Ok {
+            notices.say(&view::summary_quiet(&closed.summary, &closing));
+        }
+        reporter.finish();
+    }
+}
+
+/// Says why a command could not be carried out. With `-q`, in at most 15 lines.
+pub fn fault(error: &anyhow::Error, output: Option<&OutputArgs>) {
+    const QUIET_LINES: usize = 15;
+    let mut text = format!("error: {error:#}");
+    if output.is_some_and(|output| output.quiet) && text.lines().count() > QUIET_LINES {
+        let first: Vec<&str> = text.lines().take(QUIET_LINES - 1).collect();
+        text = format!("{}\n(more without -q)", first.join("\n"));
+    }
+    let live = match output {
+        Some(output) => Live::start(output),
+        None => Live::with(false, false, LogFormat::Text),
+    };
+    live.say_and_end(&text);
+}
+
+/// Says something outside a run.
+pub fn say(text: &str) {
+    Live::with(false, false, LogFormat::Text).say_and_end(text);
+}
+
+/// Asks whether to go on. With no terminal to ask at, the answer is no, and it says what to type.
+pub fn may_go_on(job: &Path) -> Result<(), anyhow::Error> {
+    const PROMPT: &str = "Go on?";
+    let unasked = || {
+        anyhow::anyhow!("not started: there is no terminal to ask at; add --yes to start without a question")
+    };
+    let is_yes = if job == Path::new("-") {
+        let terminal =
+            std::fs::File::options().read(true).write(true).open("/dev/tty").map_err(|_| unasked())?;
+        view::ask(PROMPT, std::io::BufReader::new(&terminal), &terminal)
+    } else if std::io::stdin().is_terminal() {
+        view::ask(PROMPT, std::io::stdin().lock(), std::io::stderr())
+    } else {
+        return Err(unasked());
+    };
+    if is_yes { Ok(()) } else { Err(anyhow::anyhow!("not started: the answer was no; nothing was sent")) }
+}
+
+fn what_is_about_to_happen(
+    title: &str,
+    job: &Job,
+    (server, account): (&str, &str),
+    limits: &Limits,
+    run_dir: Option<&Path>,
+) -> Preview {
+    let known = |name: &str| (!name.is_empty()).then(|| name.to_owned());
+    let (mut calls, mut duplicates, mut invalid) = ([0u64; Function::ALL.len()], 0, 0);
+    let mut touched = vec![0u8; job.mailboxes.len()];
+    for operation in &job.operations {
+        match operation.what {
+            What::Call(function) => {
+                calls[function as usize] += 1;
+                touched[operation.mailbox.index()] |= 1 << function as u8;
+            }
+            What::Duplicate(_) => duplicates += 1,
+            What::Invalid => invalid += 1,
+        }
+    }
+    let rows = Function::ALL.into_iter().filter(|function| calls[*function as usize] > 0);
+    let rows = rows.map(|function| PreviewRow {
+        server: known(server),
+        account: known(account),
+        action: function.action(),
+        channel: function.channel(),
+        operations: calls[function as usize],
+        mailboxes: touched.iter().filter(|mask| *mask & (1 << function as u8) != 0).count() as u64,
+    });
+    let aside =
+        [(Status::Duplicate, None, duplicates), (Status::Invalid, Some(ErrorClass::InvalidRow), invalid)];
+    Preview {
+        title: title.to_owned(),
+        rows: rows.collect(),
+        mailboxes: touched.iter().filter(|mask| **mask != 0).count() as u64,
+        limits: vec![ServerLimits {
+            server: known(server).unwrap_or_else(|| "the server".to_owned()),
+            rate_per_s: limits.rate.calls_per_second(),
+            jobs: u64::from(limits.jobs.get()),
+            operations: calls.iter().sum(),
+        }],
+        left_aside: aside
+            .into_iter()
+            .filter(|(.., operations)| *operations > 0)
+            .map(|(status, class, operations)| LeftAside { status, class, operations })
+            .collect(),
+        warnings: job.warnings.clone(),
+        run_dir: run_dir.map(Path::to_owned),
+    }
+}
+
+fn closing(dir: &RunDir, closed: &Closed) -> Closing {
+    let Closed { summary, tally, .. } = closed;
+    let mut files = vec![("results".to_owned(), dir.results())];
+    if tally.has_unfinished {
+        files.push(("unfinished".to_owned(), dir.unfinished()));
+    }
+    files.push(("everything".to_owned(), dir.path().to_owned()));
+    let failures = tally.first_failures.iter().map(|failure| FailureLine {
+        row: failure.row,
+        mailbox: failure.mailbox.clone(),
+        action: failure.action.parse::<Action>().ok(),
+        channel: failure.channel.parse::<Channel>().ok(),
+        status: failure.status,
+        class: failure.class,
+        error: failure.error.clone(),
+    });
+    let resume = |more: &[&str]| {
+        let path = dir.path().as_os_str();
+        let words = ["mailsweep", "resume"].map(std::ffi::OsStr::new).into_iter().chain([path]);
+        view::command(words.chain(more.iter().map(std::ffi::OsStr::new)))
+    };
+    let is_passing = |class: &ErrorClass| {
+        use ErrorClass::{BadAnswer, Connect, Http, Throttled, Timeout};
+        matches!(class, BadAnswer | Connect | Http | Throttled | Timeout)
+    };
+    let resume_command = if closed.left > 0 {
+        Some(resume(&[]))
+    } else if summary.error_classes.keys().any(is_passing) {
+        Some(resume(&["--retry-failed"]))
+    } else {
+        None
+    };
+    Closing {
+        first_failures: failures.collect(),
+        failures_in_all: tally.failures,
+        files,
+        resume_command,
+        stopped_because: closed.stopped.clone(),
+        halted: summary
+            .servers
+            .iter()
+            .filter_map(|server| Some((server.name.clone(), server.halted.clone()?)))
+            .collect(),
+        elapsed: closed.elapsed,
+    }
+}
