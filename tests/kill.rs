@@ -1,0 +1,142 @@
+//! A run that is killed at any moment and resumed comes to the same end as one that was not.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mailsweep::sandbox::Script;
+use support::{Place, code, expect, job, server, stderr};
+
+const MAILBOXES: usize = 60;
+const JOBS: usize = 6;
+const KILLS: usize = 30;
+
+/// The results without what a kill may change, attempts and times, and without the port.
+fn lasting(place: &Place) -> Vec<BTreeMap<String, String>> {
+    let mut results = place.results("run");
+    for row in &mut results {
+        for column in ["attempts", "started_at", "duration_ms", "server"] {
+            row.remove(column);
+        }
+    }
+    results
+}
+
+#[test]
+fn killed_at_random_moments_and_resumed_it_ends_like_an_unbroken_run() {
+    let limits = ["--rate", "none", "--jobs", &JOBS.to_string()];
+    let whole = Place::new();
+    whole.write("job.csv", job(MAILBOXES));
+    let sandbox = server(MAILBOXES, 3, Script::default());
+    expect(whole.run_against(&sandbox.url(), &limits), 0);
+    let expected = lasting(&whole);
+    let calls_needed = sandbox.requests().len();
+    let expected_world: Vec<_> = sandbox.world().mailboxes().map(|(a, _, s)| (a, s.flags)).collect();
+
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut kills = 0;
+    let mut runs = 0;
+    while kills < KILLS {
+        runs += 1;
+        assert!(runs < 20 * KILLS, "it is always faster than the kill");
+        let place = Place::new();
+        place.write("job.csv", job(MAILBOXES));
+        let sandbox = server(MAILBOXES, 3, Script::default());
+        let mut next = place.run_against(&sandbox.url(), &limits);
+        let mut kills_here = 0;
+        loop {
+            let mut child = next.spawn().unwrap();
+            std::thread::sleep(Duration::from_millis(random.u64(0..120)));
+            child.kill().unwrap();
+            let status = child.wait().unwrap();
+            let was_killed = status.code().is_none();
+            kills_here += usize::from(was_killed);
+            if !was_killed {
+                assert_eq!(status.code(), Some(0));
+                break;
+            }
+            // Killed so early that there is no run yet: it begins anew.
+            next = if place.path("run/journal.jsonl").exists() {
+                let mut resume = place.mailsweep(&["resume", "run"]);
+                resume.args(limits);
+                resume
+            } else {
+                let _ = std::fs::remove_dir_all(place.path("run"));
+                place.run_against(&sandbox.url(), &limits)
+            };
+        }
+        kills += kills_here;
+        assert!(lasting(&place) == expected, "seed {seed}: other results");
+        let world: Vec<_> = sandbox.world().mailboxes().map(|(a, _, s)| (a, s.flags)).collect();
+        assert!(world == expected_world, "seed {seed}: another state");
+        let calls = sandbox.requests().len();
+        assert!(
+            calls <= calls_needed + kills_here * JOBS,
+            "seed {seed}: {calls} calls for {calls_needed}, {kills_here} kills with {JOBS} in flight"
+        );
+    }
+    println!("{kills} kills in {runs} runs");
+}
+
+#[test]
+fn the_embedded_sandbox_outlives_a_kill_too() {
+    let place = Place::new();
+    place.write("job.csv", job(30));
+    let mut run =
+        place.mailsweep(&["run", "job.csv", "--sandbox", "--yes", "--run-dir", "run", "--rate", "40/s"]);
+    let mut child = run.spawn().unwrap();
+    // Some operations have ended, and some have not.
+    loop {
+        std::thread::sleep(Duration::from_millis(5));
+        let journal = std::fs::read_to_string(place.path("run/journal.jsonl")).unwrap_or_default();
+        if journal.matches("\"t\":\"end\"").count() >= 10 {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!place.path("run/results.csv").exists());
+    expect(place.mailsweep(&["resume", "run", "--rate", "none"]), 0);
+    assert!(place.column("run", "status").iter().all(|status| status == "ok"));
+    let world = mailsweep::sandbox::World::load(&place.path("run/sandbox.json")).unwrap();
+    assert!(world.mailboxes().all(|(_, _, state)| state.flags.login && state.flags.outgoing));
+    let summary = place.summary("run");
+    assert_eq!(summary["sessions"][0]["exit_code"], serde_json::Value::Null, "the killed one has none");
+    assert_eq!(summary["sessions"][1]["exit_code"], 0);
+}
+
+#[test]
+fn a_torn_line_at_the_journals_end_is_cut_and_told() {
+    let place = Place::new();
+    place.write("job.csv", job(5));
+    let sandbox = server(5, 0, Script::default());
+    expect(place.run_against(&sandbox.url(), &["--rate", "none", "--max-errors", "0"]), 0);
+    let journal = place.read("run/journal.jsonl");
+    // As a kill in the middle of a write would leave it: some outcomes, half of another, no end.
+    let keep = journal.match_indices("\"t\":\"end\"").nth(4).unwrap().0;
+    let fragment = keep + 20;
+    std::fs::write(place.path("run/journal.jsonl"), &journal[..fragment]).unwrap();
+    let resumed = expect(place.mailsweep(&["resume", "run"]), 0);
+    assert!(stderr(&resumed).contains("torn"), "{}", stderr(&resumed));
+    assert_eq!(place.column("run", "status"), ["ok"; 10]);
+}
+
+#[test]
+fn a_journal_that_was_changed_is_refused() {
+    let place = Place::new();
+    place.write("job.csv", job(5));
+    let sandbox = server(5, 0, Script::default());
+    expect(place.run_against(&sandbox.url(), &["--rate", "none"]), 0);
+    let journal = place.read("run/journal.jsonl");
+    let changed = journal.replacen("\"status\":\"ok\"", "\"status\":\"no\"", 1);
+    assert_ne!(journal, changed);
+    std::fs::write(place.path("run/journal.jsonl"), changed).unwrap();
+    let before = sandbox.requests().len();
+    let refused = place.mailsweep(&["resume", "run"]).output().unwrap();
+    assert_eq!(code(&refused), 6, "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("line 3"), "{}", stderr(&refused));
+    assert_eq!(sandbox.requests().len(), before, "nothing was sent");
+}

@@ -1,0 +1,129 @@
+//! What the tests share: a directory to work in, the program, a server to point it at.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use mailsweep::sandbox::{Options, Sandbox, Script, World};
+
+pub const USER: &str = "exampleu";
+pub const TOKEN: &str = "T0KEN-NEVER-SHOWN-1234567890";
+
+/// A place of its own for one test.
+pub struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    pub fn new() -> Place {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("token"), format!("{TOKEN}\n")).unwrap();
+        Place { dir }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub fn read(&self, name: impl AsRef<Path>) -> String {
+        std::fs::read_to_string(self.dir.path().join(name)).unwrap()
+    }
+
+    /// The program, in this place, with nothing of the environment that could leak into a test.
+    pub fn mailsweep(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mailsweep"));
+        command.args(args).current_dir(self.dir.path());
+        for name in ["MAILSWEEP_TOKEN", "MAILSWEEP_PASSWORD", "MAILSWEEP_OPERATOR", "NO_COLOR", "RUST_LOG"] {
+            command.env_remove(name);
+        }
+        command.stdin(std::process::Stdio::null());
+        command
+    }
+
+    /// A run against a server, with the arguments that every one needs.
+    pub fn run_against(&self, url: &str, args: &[&str]) -> Command {
+        let mut all =
+            vec!["run", "job.csv", "--server", url, "--user", USER, "--token-file", "token", "--yes"];
+        all.extend(["--run-dir", "run"]);
+        all.extend(args);
+        self.mailsweep(&all)
+    }
+
+    /// The results of the run in `run`, one map of columns per operation.
+    pub fn results(&self, run: &str) -> Vec<BTreeMap<String, String>> {
+        let mut reader = csv::Reader::from_path(self.path(run).join("results.csv")).unwrap();
+        reader.deserialize().map(Result::unwrap).collect()
+    }
+
+    /// One column of the results.
+    pub fn column(&self, run: &str, name: &str) -> Vec<String> {
+        self.results(run).into_iter().map(|row| row[name].clone()).collect()
+    }
+
+    pub fn summary(&self, run: &str) -> serde_json::Value {
+        serde_json::from_str(&self.read(format!("{run}/summary.json"))).unwrap()
+    }
+
+    /// Everything in the place's files but the token file, for looking for what must not be there.
+    pub fn all_bytes(&self) -> Vec<u8> {
+        fn gather(dir: &Path, into: &mut Vec<u8>) {
+            for entry in std::fs::read_dir(dir).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    gather(&path, into);
+                } else if path.file_name().is_none_or(|name| name != "token") {
+                    into.extend(std::fs::read(&path).unwrap());
+                }
+            }
+        }
+        let mut all = Vec::new();
+        gather(self.dir.path(), &mut all);
+        all
+    }
+}
+
+pub fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or(-1)
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs a command to its end and checks its exit code.
+pub fn expect(mut command: Command, expected: i32) -> Output {
+    let output = command.output().unwrap();
+    assert_eq!(code(&output), expected, "{command:?}\n{}", stderr(&output));
+    output
+}
+
+/// `n` mailboxes, each with its login and outgoing suspended.
+pub fn job(n: usize) -> String {
+    let rows = (0..n).map(|i| format!("user{i:03}@example.com,suspend,login+outgoing\n"));
+    std::iter::once("email,action,channel\n".to_owned()).chain(rows).collect()
+}
+
+/// The mailboxes of [`job`].
+pub fn mailboxes(n: usize) -> Vec<String> {
+    (0..n).map(|i| format!("user{i:03}@example.com")).collect()
+}
+
+/// A server with `n` mailboxes.
+pub fn server(n: usize, latency_ms: u64, script: Script) -> Sandbox {
+    let addresses = mailboxes(n);
+    let world = World::for_mailboxes(USER, TOKEN, addresses.iter().map(String::as_str));
+    let latency = Duration::from_millis(latency_ms);
+    Sandbox::start(Options { world, latency, script, ..Options::default() }).unwrap()
+}
