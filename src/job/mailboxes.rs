@@ -117,10 +117,16 @@ impl Interner {
         &self.mailboxes
     }
 
-    /// The mailboxes without the index, in no more memory than they need.
-    pub(super) fn finish(mut self) -> Mailboxes {
-        self.mailboxes.arena.shrink_to_fit();
-        self.mailboxes.ends.shrink_to_fit();
+    /// Makes room for what an input of so many bytes may hold.
+    pub(super) fn expect(&mut self, input_bytes: u64) {
+        let most = input_bytes.min(self.max_bytes as u64) + ROOM_BYTES as u64;
+        // More room may be refused; then it is found as it is needed.
+        let _ = self.mailboxes.arena.try_reserve_exact(usize::try_from(most).unwrap_or(ROOM_BYTES));
+        expect_rows(&mut self.mailboxes.ends, input_bytes);
+    }
+
+    /// The mailboxes without the index.
+    pub(super) fn finish(self) -> Mailboxes {
         self.mailboxes
     }
 }
@@ -150,6 +156,16 @@ fn grown(old: HashTable<u32>, arena: &[u8], ends: &[u32], hasher: &DefaultHashBu
 const ROOM_BYTES: usize = 1024;
 /// A list grows by one part in so many: doubling would leave up to half of it empty.
 const GROWTH: usize = 8;
+/// Hardly a row has fewer bytes.
+const LEAST_ROW_BYTES: u64 = 12;
+
+/// Makes room in a list with an entry for each row of an input of so many bytes. Room that is not
+/// used is never touched and costs nothing, while growing later copies, with old and new side by
+/// side.
+pub(super) fn expect_rows<T>(list: &mut Vec<T>, input_bytes: u64) {
+    let rows = usize::try_from(input_bytes / LEAST_ROW_BYTES).unwrap_or(0);
+    let _ = list.try_reserve_exact(rows);
+}
 
 /// Adds to a long list that is to stay small.
 pub(super) fn push<T>(list: &mut Vec<T>, value: T) {

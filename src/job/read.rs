@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::fault::{Fault, FaultKind, InputError, MAX_SHOWN, shown, spoken};
 use super::layout::Layout;
-use super::mailboxes::{Full, Interner, MailboxId, Mailboxes, push};
+use super::mailboxes::{Full, Interner, MailboxId, Mailboxes, expect_rows, push};
 use super::options::InputOptions;
 use super::rows::Row;
 use super::scan::ReadError;
@@ -98,6 +98,7 @@ pub(super) fn read_within(
     let mut input = Hashing { input: source.open().map_err(failed)?, hash: Sha256::new() };
     let layout = detected.unwrap_or_else(Layout::empty);
     let mut check = Check::new(options, limits);
+    check.expect(source.len());
     let mut rows = layout.rows(&mut input);
     loop {
         match rows.next() {
@@ -179,6 +180,12 @@ impl<'a> Check<'a> {
         }
     }
 
+    fn expect(&mut self, input_bytes: u64) {
+        self.interner.expect(input_bytes);
+        expect_rows(&mut self.flags, input_bytes);
+        expect_rows(&mut self.operations, input_bytes);
+    }
+
     fn row(&mut self, row: &Row<'_>) -> Result<(), Full> {
         self.rows = row.number();
         let interner = &mut self.interner;
@@ -258,7 +265,6 @@ impl<'a> Check<'a> {
             return Err(InputError::Empty { name: source.name().to_owned() });
         }
         let warnings = self.warnings(&lines);
-        self.operations.shrink_to_fit();
         Ok(Job {
             mailboxes: self.interner.finish(),
             operations: self.operations,

@@ -74,6 +74,17 @@ impl Source {
         &self.name
     }
 
+    /// How many bytes it has, as far as can be told.
+    pub(super) fn len(&self) -> u64 {
+        match &self.kind {
+            Kind::File(file) => {
+                let file = file.lock().unwrap_or_else(PoisonError::into_inner);
+                file.metadata().map_or(0, |about| about.len())
+            }
+            Kind::Bytes(bytes) => bytes.len() as u64,
+        }
+    }
+
     /// Reads it from the start. Several readers do not disturb one another.
     ///
     /// # Errors
