@@ -13,7 +13,7 @@ use crate::domain::{ErrorClass, Exit, Status};
 use crate::engine::{self, LaneSpec, Limits, SessionEnd, Signal, Stop};
 use crate::job::{Job, Source};
 use crate::record::{
-    Ended, Entry, Journal, Ledger, Material, RecorderThread, RunDir, RunFacts, SessionEntry, SessionFigures,
+    Ended, Entry, Journal, JournalRecorder, Ledger, Material, RunDir, RunFacts, SessionEntry, SessionFigures,
     Stamp, Summary, Tally,
 };
 
@@ -71,7 +71,7 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
     };
 
     let unwritable = |fault: std::io::Error| Failure::new(Exit::Unwritable, fault);
-    let mut recorder = RecorderThread::start(work.journal, work.ledger).map_err(unwritable)?;
+    let mut recorder = JournalRecorder::start(work.journal, work.ledger).map_err(unwritable)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let end = runtime.block_on(async {
         let signals = listen()?;
@@ -79,11 +79,9 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
     });
     // Idle connections are not waited for.
     runtime.shutdown_background();
-    let (parts, written) = recorder.finish();
+    let (mut journal, ledger, written) = recorder.finish();
     let end = end?;
     let fault = end.fault.as_ref().map(ToString::to_string).or(written.err().map(|e| e.to_string()));
-    let (mut journal, ledger) =
-        parts.ok_or_else(|| Failure::new(Exit::Internal, anyhow::anyhow!("the journal's thread died")))?;
 
     let handle = journal.handle().map_err(unwritable)?;
     let place = |_: u32| home;

@@ -42,6 +42,9 @@ pub struct Lane<'a> {
     pub transport: &'a dyn Transport,
     pub limits: Limits,
     pub in_flight: usize,
+    /// Calls that have come back and whose outcome is not written yet. Should the process die now,
+    /// they are made again like those in flight, so they keep their slots.
+    pub unrecorded: usize,
     pub halted: Option<(ErrorClass, String)>,
     /// Whether it had anything to do at all.
     pub had_work: bool,
@@ -113,6 +116,7 @@ impl<'a> Lane<'a> {
             limiter: Limiter::new(&spec.limits),
             limits: spec.limits,
             in_flight: 0,
+            unrecorded: 0,
             halted: None,
             had_work: !spec.ops.is_empty(),
             good_answers: 0,
@@ -151,7 +155,7 @@ impl<'a> Lane<'a> {
             Permit::Normal if self.is_proven() => self.limits.jobs.get() as usize,
             Permit::Normal | Permit::Probe => 1,
         };
-        if self.in_flight >= most {
+        if self.in_flight + self.unrecorded >= most {
             return Turn::Rest;
         }
         let due = self.retries.peek().map(|Reverse(retry)| retry.due);
@@ -203,7 +207,7 @@ impl<'a> Lane<'a> {
     }
 
     fn has_room(&self) -> bool {
-        self.in_flight < self.limits.jobs.get() as usize
+        self.in_flight + self.unrecorded < self.limits.jobs.get() as usize
     }
 
     /// How many operations may be begun ahead: what a tenth of a second may need.

@@ -369,6 +369,7 @@ impl<'a, 'o> Run<'a, 'o> {
             Outcome { lane: index, op: active.op, status, class, http_status, error, attempts },
         ));
         let lane = &mut self.lanes[index];
+        lane.unrecorded += 1;
         let too_many = lane.ended(active.op, status, class, &mut self.chains);
         let max_errors = lane.limits.max_errors;
         if too_many {
@@ -445,6 +446,7 @@ impl<'a, 'o> Run<'a, 'o> {
                     && *record <= written
                     && let Some((_, outcome)) = self.unwritten.pop_front()
                 {
+                    self.lanes[outcome.lane].unrecorded -= 1;
                     self.observer.on(&Event::Finished(Finished {
                         subject: subject(self.job, &self.lanes[outcome.lane].name, outcome.op),
                         status: outcome.status,

@@ -31,6 +31,17 @@ impl Chain {
         Chain::cut(hasher.finalize())
     }
 
+    /// In hexadecimal. By hand, since it is done for every line.
+    fn digits(self) -> [u8; 32] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 32];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        text
+    }
+
     fn cut(hash: blake3::Hash) -> Chain {
         let mut short = [0; 16];
         short.copy_from_slice(&hash.as_bytes()[..16]);
@@ -40,7 +51,8 @@ impl Chain {
 
 impl std::fmt::Display for Chain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let digits = self.digits();
+        f.write_str(std::str::from_utf8(&digits).unwrap_or_default())
     }
 }
 
@@ -102,7 +114,9 @@ impl Journal {
             let _ = write!(self.buffer, "{SYNCED}{synced}");
         }
         self.chain = self.chain.next(&self.buffer[start..]);
-        let _ = writeln!(self.buffer, ",\"h\":\"{}\"}}", self.chain);
+        self.buffer.extend_from_slice(b",\"h\":\"");
+        self.buffer.extend_from_slice(&self.chain.digits());
+        self.buffer.extend_from_slice(b"\"}\n");
         self.offset += (self.buffer.len() - start) as u64;
         line_at
     }

@@ -19,7 +19,7 @@ pub use journal::{Chain, Journal, Torn};
 pub use ledger::{Ledger, Reason, ServerTotals, Standing};
 #[cfg(test)]
 pub use recorder::Remembered;
-pub use recorder::{Recorder, RecorderThread, WriteFault};
+pub use recorder::{JournalRecorder, Recorder, WriteFault};
 pub use results::{Failure, Home, Material, Tally};
 pub use rundir::{DirError, FORMAT, InputFacts, Opened, RunDir, RunFacts};
 pub use summary::{ServerFigures, SessionFigures, Summary};

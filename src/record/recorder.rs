@@ -1,5 +1,5 @@
-//! The journal's thread: takes batches of entries, writes them, adds them up, and says how far it
-//! has come. A second thread syncs, so that writing never waits for the disk.
+//! What takes the engine's entries: writes them into the journal, adds them up in the ledger, and
+//! has them synced in groups.
 
 use std::fs::File;
 use std::io;
@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-
-use tokio::sync::watch;
+use std::time::Duration;
 
 use super::entry::Entry;
 use super::journal::Journal;
@@ -41,177 +39,119 @@ impl From<io::Error> for WriteFault {
 /// third of all the work of a fast run.
 const GROUP_TIME: Duration = Duration::from_millis(50);
 
-/// The journal and the ledger at work on a thread of their own.
-pub struct RecorderThread {
-    batches: Option<Sender<Vec<Entry>>>,
-    submitted: u64,
-    progress: watch::Receiver<Progress>,
-    thread: JoinHandle<(Journal, Ledger)>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Progress {
+/// The journal and the ledger at work.
+///
+/// Writing is a copy into the system's page cache and is done at once, so that an outcome is safe
+/// from a kill in the turn in which it came; handing it to a thread and waiting for the answer cost
+/// more than the writing. Only the sync waits for the disk, and has a thread for that.
+pub struct JournalRecorder {
+    journal: Journal,
+    ledger: Ledger,
+    syncer: Syncer,
     written: u64,
     fault: Option<WriteFault>,
 }
 
-impl RecorderThread {
-    /// Starts the threads.
+impl JournalRecorder {
+    /// Starts to record.
     ///
     /// # Errors
     /// If the system gives no thread or file handle.
-    pub fn start(journal: Journal, ledger: Ledger) -> io::Result<RecorderThread> {
-        let (batches, inbox) = channel();
-        let (report, progress) = watch::channel(Progress::default());
-        let syncer = Syncer::start(journal.handle()?, journal.offset())?;
-        let writer = Writer { journal, ledger, syncer, report, inbox, unsynced_since: None };
-        let thread = std::thread::Builder::new().name("journal".into()).spawn(move || writer.run())?;
-        Ok(RecorderThread { batches: Some(batches), submitted: 0, progress, thread })
+    pub fn start(journal: Journal, ledger: Ledger) -> io::Result<JournalRecorder> {
+        let syncer = Syncer::start(journal.handle()?, journal.synced())?;
+        Ok(JournalRecorder { journal, ledger, syncer, written: 0, fault: None })
     }
 
-    /// Writes and syncs what is left, ends the threads, and gives journal and ledger back.
+    /// Syncs what is left and gives journal and ledger back.
     ///
     /// # Errors
     /// The fault that stopped the writing, if one did; the ledger then has what was written.
-    pub fn finish(mut self) -> (Option<(Journal, Ledger)>, Result<(), WriteFault>) {
-        self.batches = None;
-        let parts = self.thread.join().ok();
-        let fault = self.progress.borrow().fault.clone();
-        (parts, fault.map_or(Ok(()), Err))
+    pub fn finish(mut self) -> (Journal, Ledger, Result<(), WriteFault>) {
+        let synced = self.syncer.finish(self.journal.offset());
+        (self.journal, self.ledger, self.fault.map_or(synced, Err))
+    }
+
+    fn write(&mut self, batch: Vec<Entry>) -> Result<(), WriteFault> {
+        self.syncer.check()?;
+        let synced = self.syncer.synced();
+        let lines: Vec<u64> = batch.iter().map(|entry| self.journal.append(entry, synced)).collect();
+        self.journal.flush()?;
+        for (entry, at) in batch.iter().zip(lines) {
+            self.ledger.apply(entry, at);
+        }
+        self.written += batch.len() as u64;
+        self.syncer.written(self.journal.offset());
+        Ok(())
     }
 }
 
-impl Recorder for RecorderThread {
+impl Recorder for JournalRecorder {
     fn submit(&mut self, batch: Vec<Entry>) -> u64 {
-        self.submitted += batch.len() as u64;
-        if let Some(batches) = &self.batches {
-            // The thread is only gone after a fault, which `written` tells.
-            let _ = batches.send(batch);
+        let submitted = self.written + batch.len() as u64;
+        if self.fault.is_none() {
+            self.fault = self.write(batch).err();
         }
-        self.submitted
+        submitted
     }
 
     async fn written(&mut self, seen: u64) -> Result<u64, WriteFault> {
-        let more = self.progress.wait_for(|p| p.written > seen || p.fault.is_some()).await;
-        match more.map(|p| p.clone()) {
-            Ok(Progress { fault: Some(fault), .. }) => Err(fault),
-            Ok(progress) => Ok(progress.written),
-            Err(_) => Err(io::Error::other("the journal's thread has ended").into()),
+        match &self.fault {
+            Some(fault) => Err(fault.clone()),
+            None if self.written > seen => Ok(self.written),
+            None => std::future::pending().await,
         }
     }
 }
 
-struct Writer {
-    journal: Journal,
-    ledger: Ledger,
-    syncer: Syncer,
-    report: watch::Sender<Progress>,
-    inbox: Receiver<Vec<Entry>>,
-    /// Since when something waits for a sync.
-    unsynced_since: Option<Instant>,
-}
-
-impl Writer {
-    fn run(mut self) -> (Journal, Ledger) {
-        let mut written = 0;
-        while let Some(batch) = self.next_batch() {
-            match self.write(batch) {
-                Ok(count) => {
-                    written += count;
-                    self.report.send_modify(|p| p.written = written);
-                }
-                Err(fault) => return self.fail(fault),
-            }
-        }
-        if let Err(fault) = self.syncer.finish(self.journal.offset()) {
-            return self.fail(fault);
-        }
-        (self.journal, self.ledger)
-    }
-
-    /// Waits for entries; meanwhile asks for a sync when one is due. `None` when there are no more.
-    fn next_batch(&mut self) -> Option<Vec<Entry>> {
-        loop {
-            let Some(since) = self.unsynced_since else { return self.inbox.recv().ok() };
-            match self.inbox.recv_timeout(GROUP_TIME.saturating_sub(since.elapsed())) {
-                Ok(batch) => return Some(batch),
-                Err(RecvTimeoutError::Timeout) => self.ask_for_sync(),
-                Err(RecvTimeoutError::Disconnected) => return None,
-            }
-        }
-    }
-
-    /// Writes a batch and all others that wait behind it with one call to the system.
-    fn write(&mut self, batch: Vec<Entry>) -> Result<u64, WriteFault> {
-        let mut lines = Vec::with_capacity(batch.len());
-        let mut next = Some(batch);
-        while let Some(batch) = next {
-            for entry in batch {
-                let at = self.journal.append(&entry, self.syncer.synced());
-                lines.push((entry, at));
-            }
-            next = if lines.len() < 4096 { self.inbox.try_recv().ok() } else { None };
-        }
-        self.journal.flush()?;
-        for (entry, at) in &lines {
-            self.ledger.apply(entry, *at);
-        }
-        let since = *self.unsynced_since.get_or_insert_with(Instant::now);
-        if since.elapsed() >= GROUP_TIME {
-            self.ask_for_sync();
-        }
-        self.syncer.check()?;
-        Ok(lines.len() as u64)
-    }
-
-    fn ask_for_sync(&mut self) {
-        self.syncer.ask(self.journal.offset());
-        self.unsynced_since = None;
-    }
-
-    fn fail(self, fault: WriteFault) -> (Journal, Ledger) {
-        self.report.send_modify(|p| p.fault = Some(fault));
-        (self.journal, self.ledger)
-    }
-}
-
-/// Syncs on request; requests that come while it is at it are served by one sync more.
+/// Syncs what was written, at most once in [`GROUP_TIME`].
 struct Syncer {
-    requests: Option<Sender<u64>>,
+    written: Arc<AtomicU64>,
     synced: Arc<AtomicU64>,
+    /// Dropped when there is nothing more to come.
+    wake: Option<Sender<()>>,
     faults: Receiver<io::Error>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Syncer {
     fn start(file: File, synced_before: u64) -> io::Result<Syncer> {
-        let (requests, inbox) = channel::<u64>();
+        let (wake, inbox) = channel::<()>();
         let (tell, faults) = channel();
+        let written = Arc::new(AtomicU64::new(synced_before));
         let synced = Arc::new(AtomicU64::new(synced_before));
-        let mark = Arc::clone(&synced);
+        let (goal, mark) = (Arc::clone(&written), Arc::clone(&synced));
+        let sync = move || {
+            let upto = goal.load(Ordering::Acquire);
+            if upto > mark.load(Ordering::Acquire) {
+                file.sync_data()?;
+                mark.store(upto, Ordering::Release);
+            }
+            io::Result::Ok(())
+        };
         let thread = std::thread::Builder::new().name("journal-sync".into()).spawn(move || {
-            while let Ok(mut upto) = inbox.recv() {
-                while let Ok(later) = inbox.try_recv() {
-                    upto = upto.max(later);
+            loop {
+                let more = match inbox.recv_timeout(GROUP_TIME) {
+                    Ok(()) | Err(RecvTimeoutError::Timeout) => true,
+                    Err(RecvTimeoutError::Disconnected) => false,
+                };
+                if let Err(fault) = sync() {
+                    let _ = tell.send(fault);
+                    return;
                 }
-                match file.sync_data() {
-                    Ok(()) => mark.store(upto, Ordering::Release),
-                    Err(fault) => {
-                        let _ = tell.send(fault);
-                        return;
-                    }
+                if !more {
+                    return;
                 }
             }
         })?;
-        Ok(Syncer { requests: Some(requests), synced, faults, thread: Some(thread) })
+        Ok(Syncer { written, synced, wake: Some(wake), faults, thread: Some(thread) })
     }
 
-    fn ask(&self, upto: u64) {
-        if let Some(requests) = &self.requests {
-            let _ = requests.send(upto);
-        }
+    /// Notes how far the file is written.
+    fn written(&self, upto: u64) {
+        self.written.store(upto, Ordering::Release);
     }
 
+    /// How far it is on the disk.
     fn synced(&self) -> u64 {
         self.synced.load(Ordering::Acquire)
     }
@@ -222,8 +162,8 @@ impl Syncer {
 
     /// One last sync, and the end.
     fn finish(&mut self, upto: u64) -> Result<(), WriteFault> {
-        self.ask(upto);
-        self.requests = None;
+        self.written(upto);
+        self.wake = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
