@@ -21,6 +21,7 @@ use crate::record::{Ended, Ledger, Material, Opened, RunDir, RunFacts, Stamp, Su
 /// Carries out the command.
 pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let runs_dir = Path::new(RUNS_DIR);
+    run::check_output(&args.output)?;
     let mut live = Live::start(&args.output);
     let (dir, facts) = match &args.run_dir {
         Some(named) => RunDir::open(named, runs_dir)?,

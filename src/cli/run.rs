@@ -29,6 +29,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         method: args.server.method(),
     };
     let server = args.server.spec(args.dry_run)?;
+    check_output(&args.output)?;
     let input = if args.job == Path::new("-") { Source::stdin()? } else { Source::file(&args.job)? };
     let options = args.input.options();
     let job = Arc::new(job::read(&input, &options)?);
@@ -81,17 +82,31 @@ pub fn finish(
     live: Live,
     dir: &RunDir,
     output: &super::args::OutputArgs,
-    closed: Closed,
+    mut closed: Closed,
 ) -> Result<Exit, Failure> {
     let mut exit = closed.exit;
     if let Some(to) = &output.output
         && let Err(fault) = copy_results(dir, to)
     {
-        live.note(&format!("the results could not be written to {}: {fault}", to.display()));
+        live.say(&format!("the results could not be written to {}: {fault}", to.display()));
+        // With -q this line has taken the place of some.
+        closed.tally.first_failures.truncate(5);
         exit = exit.worse(Exit::Incomplete);
+        closed.summary.exit_code = exit.code();
     }
     live.close(dir, output, &closed, exit);
     Ok(exit)
+}
+
+/// Whether `-o` names a place that a file can be put in: that it does not is better known before
+/// the first call than after the last.
+pub fn check_output(output: &super::args::OutputArgs) -> anyhow::Result<()> {
+    let Some(to) = output.output.as_deref().filter(|to| *to != Path::new("-")) else { return Ok(()) };
+    let shown = to.display();
+    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    anyhow::ensure!(parent.is_dir(), "--output {shown}: there is no directory {}", parent.display());
+    anyhow::ensure!(!to.is_dir(), "--output {shown} is a directory: name a file in it");
+    Ok(())
 }
 
 fn copy_results(dir: &RunDir, to: &Path) -> std::io::Result<()> {

@@ -51,6 +51,11 @@ impl Live {
         self.notices.note(text);
     }
 
+    /// Says something, even if it was asked to be quiet.
+    pub fn say(&self, text: &str) {
+        self.notices.say(text);
+    }
+
     /// Shows what is about to happen.
     pub fn preview(
         &self,
