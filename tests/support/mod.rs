@@ -127,3 +127,25 @@ pub fn server(n: usize, latency_ms: u64, script: Script) -> Sandbox {
     let latency = Duration::from_millis(latency_ms);
     Sandbox::start(Options { world, latency, script, ..Options::default() }).unwrap()
 }
+
+/// Waits until it is so; half a minute at most, for a machine that is busy.
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+impl Place {
+    /// Waits until the run's journal has this word so often.
+    pub fn wait_for_journal(&self, run: &str, word: &str, times: usize) {
+        let path = self.path(run).join("journal.jsonl");
+        wait_until(word, || {
+            std::fs::read_to_string(&path).is_ok_and(|text| text.matches(word).count() >= times)
+        });
+    }
+}
+
+/// The journal's word for an operation that has ended.
+pub const ENDED: &str = "\"t\":\"end\"";
