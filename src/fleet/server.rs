@@ -118,7 +118,12 @@ fn check_url(url: &str, allow_plaintext: bool) -> Result<reqwest::Url, ServerErr
     let parsed = reqwest::Url::parse(url);
     // A secret may stand in an address; then nothing of it is repeated.
     let has_secret = parsed.as_ref().is_ok_and(|u| u.password().is_some() || !u.username().is_empty());
-    let shown = if has_secret || url.contains('@') { "(not shown)".to_owned() } else { url.to_owned() };
+    let shown = match &parsed {
+        _ if has_secret || url.contains('@') => "(not shown)".to_owned(),
+        // What stands behind the host may be one too.
+        Ok(parsed) if parsed.has_host() => parsed.origin().ascii_serialization(),
+        _ => url.to_owned(),
+    };
     let wrong = |why: &str| ServerError::Url { url: shown.clone(), why: why.to_owned() };
     let parsed = parsed
         .map_err(|e| wrong(&format!("not an address ({e}): write it as https://web01.example.net:2083")))?;
