@@ -264,7 +264,7 @@ fn a_server_that_cannot_be_reached_or_breaks_off_learns_and_tells_nothing() {
 fn in_the_list_of_processes_there_is_no_secret() {
     let command = |place: &Place, url: &str, by: &str| {
         let mut command = place.mailsweep(&["run", "job.csv", "--server", url, "--user", USER, "--yes"]);
-        command.args(["--run-dir", "run"]).stderr(Stdio::null());
+        command.args(["--run-dir", "run", "--rate", "none", "--jobs", "1"]).stderr(Stdio::null());
         match by {
             "variable" => drop(command.env("MAILSWEEP_TOKEN", TOKEN)),
             "file" => drop(command.args(["--token-file", "token"])),
@@ -274,8 +274,8 @@ fn in_the_list_of_processes_there_is_no_secret() {
     };
     for by in ["variable", "file", "command"] {
         let place = Place::new();
-        place.write("job.csv", job(10));
-        let sandbox = server(10, 20, Script::default());
+        place.write("job.csv", job(6));
+        let sandbox = server(6, 80, Script::default());
         let mut child = command(&place, &sandbox.url(), by).spawn().unwrap();
         place.wait_for_journal("run", ENDED, 1);
         let line = std::fs::read(format!("/proc/{}/cmdline", child.id())).unwrap_or_default();

@@ -86,6 +86,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
             sessions: opened.sessions,
             settled: plan.settled,
             to_do: plan.to_do,
+            last: plan.last,
         },
         &mut live,
     )?;
@@ -95,6 +96,8 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
 /// What this session takes up.
 struct Plan {
     to_do: Vec<u32>,
+    /// How many of them, at the end, wait until all others have ended.
+    last: usize,
     settled: Vec<Ended>,
 }
 
@@ -129,11 +132,19 @@ impl Plan {
         }
         to_do.reverse();
         settled.reverse();
-        // A refusal may be this operation's own: what else there is goes before it.
-        let (refused, mut first): (Vec<u32>, Vec<u32>) =
-            to_do.into_iter().partition(|op| ledger.met_refusal(*op));
+        // A refusal may be this operation's own: what else there is goes before it, but for what
+        // comes behind it in its mailbox.
+        let mut refused_mailboxes = std::collections::HashSet::new();
+        let (refused, mut first): (Vec<u32>, Vec<u32>) = to_do.into_iter().partition(|op| {
+            let mailbox = job.operations[*op as usize].mailbox.index();
+            if ledger.met_refusal(*op) {
+                refused_mailboxes.insert(mailbox);
+            }
+            refused_mailboxes.contains(&mailbox)
+        });
+        let last = refused.len();
         first.extend(refused);
-        Plan { to_do: first, settled }
+        Plan { to_do: first, last, settled }
     }
 }
 

@@ -71,6 +71,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
             sessions: Vec::new(),
             settled: Vec::new(),
             to_do,
+            last: 0,
         },
         &mut live,
     )?;

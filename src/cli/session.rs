@@ -34,6 +34,8 @@ pub struct Work<'a> {
     pub settled: Vec<Ended>,
     /// Operations to carry out, in the order of the calls.
     pub to_do: Vec<u32>,
+    /// How many of them, at the end, wait until all others have ended.
+    pub last: usize,
 }
 
 /// What came of it.
@@ -53,12 +55,13 @@ pub struct Closed {
 pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, Failure> {
     let begun = Instant::now();
     open(&mut work)?;
-    let Work { dir, job, limits, home, sessions, to_do, .. } = work;
+    let Work { dir, job, limits, home, sessions, to_do, last, .. } = work;
     let done_before = (0..job.operations.len() as u32).filter(|op| work.ledger.ended(*op).is_some()).count();
     let lanes = vec![LaneSpec {
         name: home.0.to_owned(),
         transport: &work.target.transport,
         ops: to_do,
+        last,
         limits: limits.clone(),
     }];
     let clock = Stamp::now;

@@ -197,7 +197,11 @@ fn closing(dir: &RunDir, closed: &Closed) -> Closing {
         error: failure.error.clone(),
     });
     let resume = |more: &[&str]| {
-        let path = dir.path().as_os_str();
+        // A name that looks like a flag must not be taken for one.
+        let path = dir.path();
+        let looks_like_a_flag = path.as_os_str().as_encoded_bytes().starts_with(b"-");
+        let path = if looks_like_a_flag { Path::new(".").join(path) } else { path.to_owned() };
+        let path = path.as_os_str();
         let words = ["mailsweep", "resume"].map(std::ffi::OsStr::new).into_iter().chain([path]);
         view::command(words.chain(more.iter().map(std::ffi::OsStr::new)))
     };

@@ -26,6 +26,8 @@ pub struct LaneSpec<'a> {
     pub transport: &'a dyn Transport,
     /// The operations to carry out there, in the order of the calls.
     pub ops: Vec<u32>,
+    /// How many of them, at the end, wait until all others have ended.
+    pub last: usize,
     /// Its limits.
     pub limits: Limits,
 }
@@ -120,7 +122,7 @@ impl<'a> Lane<'a> {
             halted: None,
             had_work: !spec.ops.is_empty(),
             good_answers: 0,
-            queue: Queue::new(spec.ops),
+            queue: Queue::new(spec.ops, spec.last),
             begun: VecDeque::new(),
             retries: BinaryHeap::new(),
             breaker: Breaker::default(),

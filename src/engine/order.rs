@@ -63,12 +63,17 @@ pub struct Queue {
     order: Vec<u32>,
     cursor: usize,
     woken: BinaryHeap<Reverse<u32>>,
+    /// Where those begin that wait until all before them have ended.
+    held_from: usize,
+    ended: usize,
 }
 
 impl Queue {
-    /// A queue in the given order.
-    pub fn new(order: Vec<u32>) -> Queue {
-        Queue { order, cursor: 0, woken: BinaryHeap::new() }
+    /// A queue in the given order. The `last` ones of it are held until all others have ended; none
+    /// of the others may be behind one of them in its chain.
+    pub fn new(order: Vec<u32>, last: usize) -> Queue {
+        let held_from = order.len().saturating_sub(last);
+        Queue { order, cursor: 0, woken: BinaryHeap::new(), held_from, ended: 0 }
     }
 
     /// The operation whose turn it is, without taking it.
@@ -77,6 +82,9 @@ impl Queue {
             return Some(*op);
         }
         while let Some(op) = self.order.get(self.cursor) {
+            if self.cursor >= self.held_from && self.ended < self.held_from {
+                return None;
+            }
             if !chains.waits(*op) {
                 return Some(*op);
             }
@@ -96,6 +104,7 @@ impl Queue {
 
     /// Notes that an operation of this queue has ended.
     pub fn ended(&mut self, op: u32, chains: &mut Chains) {
+        self.ended += 1;
         if let Some(next) = chains.end(op) {
             self.woken.push(Reverse(next));
         }
@@ -123,7 +132,7 @@ mod tests {
         let job = job("abacb");
         let all = 0..job.operations.len() as u32;
         let mut chains = Chains::new(&job, all.clone());
-        let mut queue = Queue::new(all.collect());
+        let mut queue = Queue::new(all.collect(), 0);
         assert_eq!(queue.take(&mut chains), Some(0));
         assert_eq!(queue.take(&mut chains), Some(1));
         assert_eq!(queue.take(&mut chains), Some(3), "2 waits for 0");
@@ -139,7 +148,7 @@ mod tests {
     fn one_that_ended_in_time_delays_nothing() {
         let job = job("aab");
         let mut chains = Chains::new(&job, 0..3);
-        let mut queue = Queue::new(vec![0, 1, 2]);
+        let mut queue = Queue::new(vec![0, 1, 2], 0);
         assert_eq!(queue.take(&mut chains), Some(0));
         queue.ended(0, &mut chains);
         assert_eq!(queue.take(&mut chains), Some(1));
@@ -147,11 +156,16 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_put_last_holds_back_its_mailbox() {
-        let job = job("aab");
-        let mut chains = Chains::new(&job, 0..3);
-        let mut queue = Queue::new(vec![1, 2, 0]);
+    fn one_that_is_held_waits_for_all_others_and_its_mailbox_for_it() {
+        let job = job("aabb");
+        let mut chains = Chains::new(&job, 0..4);
+        let mut queue = Queue::new(vec![2, 3, 0, 1], 2);
         assert_eq!(queue.take(&mut chains), Some(2));
+        assert_eq!(queue.take(&mut chains), None, "3 waits for 2, and 0 for all of them");
+        queue.ended(2, &mut chains);
+        assert_eq!(queue.take(&mut chains), Some(3));
+        assert_eq!(queue.take(&mut chains), None);
+        queue.ended(3, &mut chains);
         assert_eq!(queue.take(&mut chains), Some(0));
         assert_eq!(queue.take(&mut chains), None);
         queue.ended(0, &mut chains);

@@ -117,7 +117,7 @@ fn lane<'a>(
     ops: std::ops::Range<u32>,
     limits: Limits,
 ) -> LaneSpec<'a> {
-    LaneSpec { name: name.into(), transport, ops: ops.collect(), limits }
+    LaneSpec { name: name.into(), transport, ops: ops.collect(), last: 0, limits }
 }
 
 struct Outcome {
