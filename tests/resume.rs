@@ -293,6 +293,21 @@ fn without_a_name_the_newest_is_taken_and_named() {
 }
 
 #[test]
+fn a_run_that_left_but_one_open_call_is_found_too() {
+    let place = Place::new();
+    place.write("job.csv", logins(1));
+    let sandbox = failing(1, [Rule::new(Fault::ResetAfter)]);
+    let url = sandbox.url();
+    let args = ["run", "job.csv", "--server", &url, "--user", USER, "--token-file", "token", "--yes"];
+    let mut command = place.mailsweep(&args);
+    command.args(["--retries", "0"]);
+    let told = stderr(&expect(command, 4));
+    assert!(told.contains("mailsweep resume mailsweep-runs/"), "{told}");
+    sandbox.set_script(Script::default());
+    expect(place.mailsweep(&["resume"]), 0);
+}
+
+#[test]
 fn one_that_is_older_than_a_day_must_be_named() {
     let place = Place::new();
     let sandbox = failing(3, [api_failure().email("user001")]);

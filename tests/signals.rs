@@ -106,6 +106,24 @@ fn the_second_signal_ends_it_at_once_and_nothing_is_lost() {
 }
 
 #[test]
+fn the_first_signal_is_the_first_also_when_the_run_is_stopping_already() {
+    let rules = [
+        Rule::new(Fault::Delay(Duration::from_secs(2))).email("user005").function("suspend_login"),
+        Rule::new(Fault::ApiFailure("Busy.".into())).email("user007"),
+    ];
+    let (place, sandbox, mut command) = begun(Script::of(rules));
+    let child = command.args(["--max-errors", "0"]).spawn().unwrap();
+    place.wait_for_journal("run", STOP, 1);
+    signal(&child, Signal::INT);
+    let output = output(child);
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert_eq!(place.column("run", "status")[10], "ok", "it was waited for");
+    sandbox.set_script(Script::default());
+    sandbox.set_latency(Duration::ZERO);
+    expect(place.mailsweep(&["resume", "run", "--retry-failed"]), 0);
+}
+
+#[test]
 fn a_run_that_waits_is_interrupted_all_the_same() {
     // For the rate.
     let place = Place::new();

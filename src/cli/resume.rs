@@ -220,7 +220,9 @@ fn newest(runs_dir: &Path, live: &Live) -> Result<(RunDir, RunFacts), Failure> {
 fn waits_for_resume(dir: &RunDir) -> bool {
     let Ok(text) = std::fs::read(dir.summary()) else { return true };
     let Ok(summary) = serde_json::from_slice::<Summary>(&text) else { return true };
-    let interrupted = [Exit::Interrupted, Exit::Terminated, Exit::Unwritable].map(Exit::code);
+    // A halt or a stop may have left nothing but operations whose last try has an open outcome.
+    let interrupted =
+        [Exit::Interrupted, Exit::Terminated, Exit::Unwritable, Exit::Halted, Exit::Stopped].map(Exit::code);
     let killed_since = summary.sessions.last().is_some_and(|session| session.exit_code.is_none());
     interrupted.contains(&summary.exit_code)
         || killed_since

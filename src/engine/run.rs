@@ -104,11 +104,11 @@ pub async fn run<R: Recorder>(
             }
             written = recorder.written(run.written), if waits_for_records => run.records_written(written),
             signal = signals.recv(), if can_be_signalled => match signal {
-                Some(signal) if run.stop.is_some() => {
+                Some(signal) if run.is_signalled => {
                     run.abandon(in_flight.len(), signal);
                     in_flight.clear();
                 }
-                Some(signal) => run.signalled(signal, in_flight.len()),
+                Some(signal) => run.signalled(signal),
                 None => can_be_signalled = false,
             },
             _ = ticks.tick() => run.observer.on(&Event::Tick { in_flight: in_flight.len() }),
@@ -170,6 +170,8 @@ struct Run<'a, 'o> {
     under_way: Vec<(usize, u32, Stamp)>,
     errors: u64,
     stop: Option<Stop>,
+    /// Whether the first signal has come; the second one waits for nothing.
+    is_signalled: bool,
     fault: Option<WriteFault>,
 }
 
@@ -205,6 +207,7 @@ impl<'a, 'o> Run<'a, 'o> {
             under_way: Vec::new(),
             errors: 0,
             stop: None,
+            is_signalled: false,
             fault: None,
         }
     }
@@ -410,11 +413,18 @@ impl<'a, 'o> Run<'a, 'o> {
         self.batch.push(Entry::Stop { at: (self.clock)(), class, reason });
     }
 
-    fn signalled(&mut self, signal: Signal, _in_flight: usize) {
+    fn signalled(&mut self, signal: Signal) {
+        self.is_signalled = true;
         let reason = match signal {
             Signal::Interrupt => "interrupted by SIGINT",
             Signal::Terminate => "stopped by SIGTERM",
         };
+        if self.stop == Some(Stop::ErrorBudget) {
+            // It takes nothing new already, and what is in flight is waited for as after any first
+            // signal.
+            self.stop = Some(Stop::Signal(signal));
+            self.observer.on(&Event::Stopping { reason, in_flight: self.under_way.len() });
+        }
         self.take_no_more(Stop::Signal(signal), ErrorClass::Interrupted, reason.to_owned());
     }
 
