@@ -14,7 +14,8 @@ use crate::job::{parse_channels, parse_delimiter};
 /// Suspend and restore thousands of cPanel mailboxes from a CSV.
 ///
 /// Reads rows of (email, action, channel), makes the matching cPanel UAPI calls under a rate limit
-/// with retries, and leaves one result per operation. A run can be rehearsed, killed and resumed.
+/// with retries, and leaves one result per operation. A run can be rehearsed (--dry-run), killed at
+/// any moment and resumed.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {
@@ -27,16 +28,23 @@ Try it without a server:
   mailsweep run samples/breach.csv --sandbox
 
 Exit codes:
-  0 all in its wanted state   1 some operations did not end well   2 wrong usage or input, nothing sent
-  3 stopped by --max-errors   4 every server halted (credential, TLS, unreachable)   5 in use
-  6 not a run, or altered     7 internal error   8 run directory cannot be written, resumable
-  130, 143 interrupted by SIGINT, SIGTERM; resumable";
+  0         every operation is in its wanted state
+  1         finished, but some operations did not end well
+  2         wrong command line or input, or the answer was no; nothing was sent
+  3         stopped by --max-errors
+  4         every server was halted: credential, TLS, unreachable
+  5         the run is in use by another process
+  6         not a run, or altered
+  7         internal error
+  8         the run directory cannot be written; can be resumed
+  130, 143  interrupted by SIGINT, SIGTERM; can be resumed";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Carry out the operations of a CSV.
     Run(RunArgs),
     /// Go on with a run that was interrupted, stopped or killed.
+    #[command(after_help = RESUME_NOTES)]
     Resume(ResumeArgs),
     /// Serve an embedded imitation of cPanel on loopback, to try mailsweep on.
     Sandbox(SandboxArgs),
@@ -48,8 +56,9 @@ pub struct RunArgs {
     /// The CSV of operations, or `-` for standard input.
     ///
     /// Columns email (or address, mailbox), action and channel, in any order, with a header; other
-    /// columns are carried through to the results. A bare list of addresses needs --action and
-    /// --channel.
+    /// columns are carried through to the results. Actions: suspend, unsuspend, and for channel
+    /// outgoing hold, release. Channels: login, incoming, outgoing, login+outgoing, all. A bare list
+    /// of addresses needs --action and --channel.
     pub job: PathBuf,
 
     #[command(flatten)]
@@ -61,19 +70,21 @@ pub struct RunArgs {
     #[command(flatten)]
     pub limits: LimitArgs,
 
-    /// Check the input and write what would be done; open no connection, need no credential.
+    /// Check the input and show and write what would be done; send nothing, need no server.
     #[arg(short = 'n', long, help_heading = "Run")]
     pub dry_run: bool,
 
-    /// Do not ask before the first call.
+    /// Do not ask before the first call; needed where there is no terminal.
     #[arg(short, long, help_heading = "Run")]
     pub yes: bool,
 
-    /// Where the run is kept [default: mailsweep-runs/<time>-<job>]. Must be new or empty.
+    /// Where to keep the results and all that `resume` needs; must be new or empty [default:
+    /// mailsweep-runs/<time>-<job>].
     #[arg(long, value_name = "DIR", help_heading = "Run")]
     pub run_dir: Option<PathBuf>,
 
-    /// Do not read mailboxes' state before, nor verify after. This version always works so.
+    /// Do not read mailboxes' state before, nor verify after. This version always works so, with or
+    /// without this flag.
     #[arg(long, help_heading = "Run")]
     pub blind: bool,
 
@@ -83,11 +94,18 @@ pub struct RunArgs {
 
 const RUN_EXAMPLES: &str = "\
 Examples:
-  mailsweep run breach.csv --server https://web01.example.net:2083 --user exampleu --token-file token
-  mailsweep run addresses.txt --action suspend --channel login,outgoing --server … --dry-run
-  mailsweep run breach.csv --sandbox --yes
+  mailsweep run job.csv --sandbox
+  mailsweep run job.csv --dry-run
+  mailsweep run addresses.txt --action suspend --channel login,outgoing --dry-run
+  mailsweep run job.csv --server https://web01.example.net:2083 \\
+      --user exampleu --token-file exampleu.token
 
 Start with --dry-run. On an interruption the command that resumes is printed.";
+
+const RESUME_NOTES: &str = "\
+What has not ended, or ended not_attempted, is taken up; what ended is left alone. The server, the
+settings and the place of the credential are those of the run; limits and a credential given here
+hold for this session. It starts without a question.";
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input")]
@@ -112,11 +130,11 @@ pub struct InputArgs {
     #[arg(long)]
     pub skip_invalid: bool,
 
-    /// An input without a row is no error.
+    /// Take an input without a data row as nothing to do, instead of an error.
     #[arg(long)]
     pub allow_empty: bool,
 
-    /// Run operations that set the same flag of a mailbox differently, in file order.
+    /// Allow opposite operations on the same mailbox and channel; they run in file order.
     #[arg(long)]
     pub allow_conflicts: bool,
 }
@@ -148,20 +166,20 @@ pub struct ServerArgs {
     #[arg(long, value_name = "URL", requires = "user", conflicts_with = "sandbox")]
     pub server: Option<String>,
 
-    /// The cPanel account that owns the mailboxes.
+    /// The cPanel account that owns the mailboxes: its login name, not an address.
     #[arg(long, value_name = "NAME", requires = "server")]
     pub user: Option<String>,
 
     #[command(flatten)]
     pub credential: CredentialArgs,
 
-    /// Which API the server offers at its port [default: whm for 2087 and 2086, else cpanel]. This
-    /// version speaks cpanel only.
+    /// Which API the server offers at its port: cpanel or whm, of which this version speaks cpanel
+    /// alone [default: whm for 2087 and 2086, else cpanel].
     #[arg(long, value_name = "API", requires = "server")]
     pub api: Option<Api>,
 
-    /// How calls are sent: get has the address in the server's access log, post has not. `release`
-    /// is always post.
+    /// How calls are sent: with get the mailbox's address is in the URL, which servers log, with
+    /// post it is not. `release` is always post.
     #[arg(long, value_name = "METHOD", value_enum, default_value_t = MethodArg::Get)]
     pub method: MethodArg,
 
@@ -183,7 +201,7 @@ pub enum MethodArg {
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 pub struct CredentialArgs {
-    /// File that holds an API token [or set MAILSWEEP_TOKEN].
+    /// File that holds an API token and nothing else [`run` without it: MAILSWEEP_TOKEN].
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 
@@ -191,7 +209,7 @@ pub struct CredentialArgs {
     #[arg(long, value_name = "COMMAND")]
     pub token_command: Option<String>,
 
-    /// File that holds the account's password [or set MAILSWEEP_PASSWORD].
+    /// File that holds the account's password [`run` without it: MAILSWEEP_PASSWORD].
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
 }
@@ -199,7 +217,7 @@ pub struct CredentialArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitArgs {
-    /// Calls per server, each try counted: N/s, N/m, N/h or none [default: 10/s].
+    /// Most calls per server, each try counted: 10/s, 600/m, 100/h, or none [default: 10/s].
     #[arg(long, value_name = "N/UNIT")]
     pub rate: Option<Rate>,
 
@@ -211,19 +229,20 @@ pub struct LimitArgs {
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<NonZeroU32>,
 
-    /// Extra tries of an operation after passing faults [default: 4].
+    /// Further tries of an operation after passing faults, such as time-outs and 503 [default: 4].
     #[arg(long, value_name = "N")]
     pub retries: Option<u32>,
 
-    /// For one try, the whole exchange [default: 60s].
+    /// How long one try may take in all, such as 30s or 2m [default: 60s].
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
 
-    /// For making a connection [default: 10s].
+    /// How long making a connection may take [default: 10s].
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub connect_timeout: Option<Duration>,
 
-    /// Stop after more than N failures, or halt a server with more than N% of them [default: 50%].
+    /// Stop once more than N operations failed, or halt a server where more than N% of at least 100
+    /// did [default: 50%].
     #[arg(long, value_name = "N|N%")]
     pub max_errors: Option<MaxErrors>,
 
@@ -235,7 +254,7 @@ pub struct LimitArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// Write the results there too; `-` is standard output.
+    /// Write results.csv there too; `-` is standard output.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
@@ -264,14 +283,15 @@ pub enum LogFormatArg {
 
 #[derive(Debug, Args)]
 pub struct ResumeArgs {
-    /// The run's directory, or its name under mailsweep-runs [default: the newest that can be resumed].
+    /// The run's directory, or its name under mailsweep-runs [default: the newest there that can be
+    /// resumed, if not older than a day].
     pub run_dir: Option<PathBuf>,
 
     /// Also take up operations that ended `failed` or `unknown`.
     #[arg(long)]
     pub retry_failed: bool,
 
-    /// Also take up operations that ended with one of these error classes.
+    /// Also take up operations that ended with one of these error classes, such as timeout,api.
     #[arg(long, value_name = "CLASS[,CLASS]", value_delimiter = ',', value_parser = error_class)]
     pub retry: Vec<ErrorClass>,
 
@@ -290,6 +310,7 @@ fn error_class(text: &str) -> Result<ErrorClass, String> {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "It prints the commands to try in another terminal. Stop it with Ctrl-C.")]
 pub struct SandboxArgs {
     /// Port to listen on, on loopback [default: a free one].
     #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
@@ -299,15 +320,16 @@ pub struct SandboxArgs {
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "80ms")]
     pub latency: Duration,
 
-    /// What the invented accounts and the chance of faults are drawn from.
+    /// What the invented accounts and the chance of faults are drawn from: the same N, the same server.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
 
-    /// Faults to act out and how often, such as `reset-after=2%,429=5%`.
+    /// Faults to act out and how often, such as `reset-after=2%,429:30=5%,500-after=1%,delay:3s=10%`;
+    /// a wrong one lists all kinds.
     #[arg(long, value_name = "KIND=SHARE[,…]")]
     pub faults: Option<String>,
 
-    /// Directory for the token file and a sample job [default: a new one].
+    /// Directory for each account's token file and sample job [default: mailsweep-sandbox].
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 }
