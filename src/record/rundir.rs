@@ -41,6 +41,26 @@ pub struct RunFacts {
     pub undo_of: Option<String>,
 }
 
+impl RunFacts {
+    /// The facts of a run that nobody has typed: without settings, servers and operator. Set the
+    /// fields that are known before writing it down.
+    pub fn new(dir: &RunDir, input: &Source, job: &Job, options: InputOptions) -> RunFacts {
+        RunFacts {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            run_id: dir.run_id(),
+            started_at: Stamp::now(),
+            operator: String::new(),
+            host: String::new(),
+            dry_run: false,
+            input: InputFacts { name: input.name().to_owned(), sha256: job.sha256.clone(), options },
+            settings: serde_json::Value::Null,
+            servers: serde_json::Value::Null,
+            undo_of: None,
+        }
+    }
+}
+
 /// What is to be known of the input.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InputFacts {

@@ -53,6 +53,19 @@ pub struct HttpOptions {
     pub run_id: String,
 }
 
+impl Default for HttpOptions {
+    /// The program's own defaults, and no run's name.
+    fn default() -> HttpOptions {
+        HttpOptions {
+            method: Method::Get,
+            timeout: Duration::from_secs(60),
+            connect_timeout: Duration::from_secs(10),
+            connections: 4,
+            run_id: String::new(),
+        }
+    }
+}
+
 /// Why a server cannot be spoken to at all.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
