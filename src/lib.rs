@@ -36,7 +36,7 @@
 //! use mailsweep::domain::{Secret, Status};
 //! use mailsweep::engine::{self, Event, LaneSpec, Limits, Observer, Session};
 //! use mailsweep::job::{self, InputOptions, Source};
-//! use mailsweep::record::{Ledger, RecorderThread, RunDir, RunFacts, Stamp};
+//! use mailsweep::record::{JournalRecorder, Ledger, RunDir, RunFacts, Stamp};
 //! use mailsweep::sandbox::{Options, Sandbox, World};
 //! use mailsweep::uapi::{Credential, HttpOptions, HttpTransport};
 //!
@@ -59,17 +59,18 @@
 //! let dir = RunDir::create(None, home.path(), "job.csv", Stamp::now())?;
 //! let facts = RunFacts::new(&dir, &input, &job, InputOptions::default());
 //! dir.write_facts(&facts, &input)?;
-//! let mut recorder = RecorderThread::start(dir.start_journal(&facts)?, Ledger::new(2))?;
+//! let mut recorder = JournalRecorder::start(dir.start_journal(&facts)?, Ledger::new(2))?;
 //!
-//! let lane = LaneSpec { name: "web01".into(), transport: &server, ops: vec![0, 1], limits: Limits::default() };
+//! let limits = Limits::default();
+//! let lane = LaneSpec { name: "web01".into(), transport: &server, ops: vec![0, 1], last: 0, limits };
 //! let session = Session { job: &job, lanes: vec![lane], done_before: 0, seed: 1, clock: &Stamp::now };
 //! let (_signal, signals) = tokio::sync::mpsc::unbounded_channel();
 //! let mut finished = Counter(0);
 //! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
 //! let end = runtime.block_on(engine::run(session, &mut recorder, &mut finished, signals));
 //!
-//! let (journal_and_ledger, _) = recorder.finish();
-//! let (_, ledger) = journal_and_ledger.ok_or("the journal's thread died")?;
+//! let (_, ledger, written) = recorder.finish();
+//! written?;
 //! assert!(end.stop.is_none() && finished.0 == 2);
 //! assert_eq!(ledger.ended(1), Some((Status::Ok, None)));
 //! # Ok::<(), Box<dyn std::error::Error>>(())

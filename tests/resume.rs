@@ -189,9 +189,13 @@ fn what_a_later_operation_has_overtaken_is_superseded() {
     let sandbox = failing(2, [api_failure().function("suspend_login").email("user000")]);
     expect(place.run_against(&sandbox.url(), &["--allow-conflicts"]), 1);
     assert_eq!(place.column("run", "status"), ["failed", "ok", "ok"]);
+    assert!(!place.path("run/unfinished.csv").exists(), "to run that row again would undo the later one");
     sandbox.set_script(Script::default());
     let before = sandbox.requests().len();
-    expect(place.mailsweep(&["resume", "run", "--retry-failed"]), 0);
+    let mut resume = place.mailsweep(&["resume", "run", "--retry-failed"]);
+    // Of no use to a run that has a token file, and no reason to stop either.
+    resume.env("MAILSWEEP_TOKEN", "x").env("MAILSWEEP_PASSWORD", "y");
+    expect(resume, 0);
     assert_eq!(place.column("run", "status"), ["superseded", "ok", "ok"]);
     assert_eq!(sandbox.requests().len(), before);
     assert!(!sandbox.world().mailbox("user000@example.com").unwrap().flags.login);
@@ -342,4 +346,15 @@ fn a_run_on_the_embedded_sandbox_is_resumed_with_its_state() {
     let world = mailsweep::sandbox::World::load(&place.path("run/sandbox.json")).unwrap();
     assert!(world.mailboxes().all(|(_, _, state)| state.flags.login && state.flags.outgoing));
     assert!(!String::from_utf8_lossy(&place.all_bytes()).contains(TOKEN));
+}
+
+#[test]
+fn what_is_taken_up_again_is_not_counted_as_done() {
+    let place = Place::new();
+    place.write("job.csv", job(3));
+    let sandbox = failing(3, [api_failure().email("user001")]);
+    expect(place.run_against(&sandbox.url(), &[]), 1);
+    sandbox.set_script(Script::default());
+    let resumed = expect(place.mailsweep(&["resume", "run", "--retry-failed"]), 0);
+    assert!(stderr(&resumed).contains("6 of 6"), "{}", stderr(&resumed));
 }

@@ -496,3 +496,12 @@ fn the_statuses_add_up_and_the_summary_has_what_it_promises() {
     }
     assert_eq!(summary["servers"][0]["requests"], 24);
 }
+
+#[test]
+fn two_things_on_standard_output_are_refused() {
+    let place = Place::new();
+    place.write("job.csv", job(1));
+    let refused = expect(place.mailsweep(&["run", "job.csv", "--sandbox", "--yes", "--json", "-o", "-"]), 2);
+    assert!(stderr(&refused).contains("--output - and --json"), "{}", stderr(&refused));
+    assert!(!place.path("mailsweep-runs").exists());
+}

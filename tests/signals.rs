@@ -163,7 +163,7 @@ fn a_hangup_ends_nothing() {
 
 #[test]
 fn a_reader_that_has_gone_ends_nothing() {
-    for flags in [&["-v"][..], &["-v", "--log-format", "json"], &["--json", "-o", "-"]] {
+    for flags in [&["-v"][..], &["-v", "--log-format", "json"], &["--json"], &["-o", "-"]] {
         let (place, sandbox, mut command) =
             begun(Script::of([Rule::new(Fault::status(500)).email("user001")]));
         let mut child = command.args(["--retries", "0"]).args(flags).spawn().unwrap();

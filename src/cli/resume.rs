@@ -38,14 +38,8 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let settings: Settings = serde_json::from_value(facts.settings.clone()).map_err(unreadable)?;
     let servers: Vec<ServerSpec> = serde_json::from_value(facts.servers.clone()).map_err(unreadable)?;
     let mut server = servers.into_iter().next();
-    if let (Some(server), Some(source)) = (&mut server, args.credential.source()?) {
-        let is_flag = !matches!(
-            source,
-            crate::fleet::CredentialSource::TokenEnv(_) | crate::fleet::CredentialSource::PasswordEnv(_)
-        );
-        if is_flag {
-            server.credential = source;
-        }
+    if let (Some(server), Some(source)) = (&mut server, args.credential.flag()?) {
+        server.credential = source;
     }
 
     let input = dir.input()?;
@@ -105,21 +99,14 @@ impl Plan {
     fn new(job: &Job, ledger: &Ledger, args: &ResumeArgs) -> Plan {
         let mut to_do = Vec::new();
         let mut settled = Vec::new();
-        // Per mailbox, the flags that a later operation has set well.
-        let mut set_later = vec![0u8; job.mailboxes.len()];
-        for op in (0..u32::try_from(job.operations.len()).unwrap_or(u32::MAX)).rev() {
-            let operation = &job.operations[op as usize];
-            let What::Call(function) = operation.what else { continue };
-            let bit = 1 << function.target().flag as u8;
-            let later = &mut set_later[operation.mailbox.index()];
+        let overtaken = ledger.overtaken(job);
+        for op in 0..u32::try_from(job.operations.len()).unwrap_or(u32::MAX) {
+            let What::Call(function) = job.operations[op as usize].what else { continue };
             let ended = ledger.ended(op);
-            if matches!(ended, Some((Status::Ok | Status::Unchanged, _))) {
-                *later |= bit;
-            }
             if !is_taken_up(ended, args) {
                 continue;
             }
-            if *later & bit != 0 {
+            if overtaken.contains(&op) {
                 settled.push(without_call(op, Status::Superseded, None, ""));
             } else if !function.is_repeatable() && ledger.may_have_had_effect(op) {
                 if ended.is_none() {
@@ -130,8 +117,6 @@ impl Plan {
                 to_do.push(op);
             }
         }
-        to_do.reverse();
-        settled.reverse();
         // A refusal may be this operation's own: what else there is goes before it, but for what
         // comes behind it in its mailbox.
         let mut refused_mailboxes = std::collections::HashSet::new();
@@ -220,11 +205,12 @@ fn newest(runs_dir: &Path, live: &Live) -> Result<(RunDir, RunFacts), Failure> {
 fn waits_for_resume(dir: &RunDir) -> bool {
     let Ok(text) = std::fs::read(dir.summary()) else { return true };
     let Ok(summary) = serde_json::from_slice::<Summary>(&text) else { return true };
+    let interrupted = [Exit::Interrupted, Exit::Terminated, Exit::Unwritable].map(Exit::code);
     // A halt or a stop may have left nothing but operations whose last try has an open outcome.
-    let interrupted =
-        [Exit::Interrupted, Exit::Terminated, Exit::Unwritable, Exit::Halted, Exit::Stopped].map(Exit::code);
+    let cut_short = [Exit::Halted, Exit::Stopped].map(Exit::code).contains(&summary.exit_code);
     let killed_since = summary.sessions.last().is_some_and(|session| session.exit_code.is_none());
     interrupted.contains(&summary.exit_code)
         || killed_since
         || summary.counts.contains_key(&Status::NotAttempted)
+        || cut_short && summary.counts.contains_key(&Status::Unknown)
 }

@@ -42,6 +42,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
 
     // What could still go wrong before the first call goes wrong before the question.
     let credential = target::credential(server.as_ref())?;
+    RunDir::check(args.run_dir.as_deref())?;
     let home = home(server.as_ref(), settings.sandbox);
     let title = format!("About to carry out {}:", input.name());
     live.preview(&title, &job, home, &settings.limits, args.run_dir.as_deref());
@@ -102,6 +103,8 @@ pub fn finish(
 /// Whether `-o` names a place that a file can be put in: that it does not is better known before
 /// the first call than after the last.
 pub fn check_output(output: &super::args::OutputArgs) -> anyhow::Result<()> {
+    let both = output.json && output.output.as_deref() == Some(Path::new("-"));
+    anyhow::ensure!(!both, "--output - and --json would both write to standard output: give --output a file");
     let Some(to) = output.output.as_deref().filter(|to| *to != Path::new("-")) else { return Ok(()) };
     let shown = to.display();
     let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -56,7 +56,10 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
     let begun = Instant::now();
     open(&mut work)?;
     let Work { dir, job, limits, home, sessions, to_do, last, .. } = work;
-    let done_before = (0..job.operations.len() as u32).filter(|op| work.ledger.ended(*op).is_some()).count();
+    let mut done_before =
+        (0..job.operations.len() as u32).filter(|op| work.ledger.ended(*op).is_some()).count();
+    // What is taken up again is still to be done.
+    done_before -= to_do.iter().filter(|op| work.ledger.ended(**op).is_some()).count();
     let lanes = vec![LaneSpec {
         name: home.0.to_owned(),
         transport: &work.target.transport,

@@ -97,8 +97,8 @@ impl ServerArgs {
 }
 
 impl CredentialArgs {
-    /// Where the credential comes from: the flag that was given, else the environment.
-    pub fn source(&self) -> Result<Option<CredentialSource>> {
+    /// Where the credential comes from by the flag that was given, if one was.
+    pub fn flag(&self) -> Result<Option<CredentialSource>> {
         let absolute = |path: &PathBuf| {
             std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))
         };
@@ -110,6 +110,14 @@ impl CredentialArgs {
         }
         if let Some(path) = &self.password_file {
             return Ok(Some(CredentialSource::PasswordFile(absolute(path)?)));
+        }
+        Ok(None)
+    }
+
+    /// Where the credential comes from: the flag that was given, else the environment.
+    pub fn source(&self) -> Result<Option<CredentialSource>> {
+        if let Some(source) = self.flag()? {
+            return Ok(Some(source));
         }
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         match (is_set(TOKEN_VARIABLE), is_set(PASSWORD_VARIABLE)) {

@@ -94,7 +94,13 @@ impl Live {
 /// Says why a command could not be carried out. With `-q`, in at most 15 lines.
 pub fn fault(error: &anyhow::Error, output: Option<&OutputArgs>) {
     const QUIET_LINES: usize = 15;
-    let mut text = format!("error: {error:#}");
+    let mut text = String::from("error");
+    for cause in error.chain().map(ToString::to_string) {
+        // Many say themselves what lies beneath them.
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
     if output.is_some_and(|output| output.quiet) && text.lines().count() > QUIET_LINES {
         let first: Vec<&str> = text.lines().take(QUIET_LINES - 1).collect();
         text = format!("{}\n(more without -q)", first.join("\n"));

@@ -322,7 +322,10 @@ impl<'a, 'o> Run<'a, 'o> {
                     class,
                     http_status,
                     error: &error,
-                    wait: goes_on.then_some(wait),
+                    wait: goes_on.then_some(match &bad {
+                        Bad::GoOn { rest: Some(rest) } => wait.max(*rest),
+                        _ => wait,
+                    }),
                 }));
                 if goes_on && self.lanes[index].halted.is_none() {
                     self.lanes[index].try_again(now + wait, active);

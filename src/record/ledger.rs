@@ -4,6 +4,8 @@
 //! and taken up again cannot come to other results than one that was not. It is packed: a run may
 //! have millions of operations, and nearly all of them end alike.
 
+use std::collections::HashSet;
+
 use crate::domain::{ErrorClass, Status};
 use crate::job::{Job, What};
 
@@ -225,6 +227,26 @@ impl Ledger {
         self.slots
             .get(op as usize)
             .is_some_and(|slot| slot.status.is_none() && slot.class == Some(ErrorClass::Auth))
+    }
+
+    /// The operations that did not end well and whose flag a later operation has set well since: to
+    /// take one of these up again would undo the later one.
+    pub fn overtaken(&self, job: &Job) -> HashSet<u32> {
+        let mut overtaken = HashSet::new();
+        // Per mailbox, the flags that a later operation has set well.
+        let mut set_later = vec![0u8; job.mailboxes.len()];
+        for op in (0..u32::try_from(job.operations.len()).unwrap_or(u32::MAX)).rev() {
+            let operation = &job.operations[op as usize];
+            let What::Call(function) = operation.what else { continue };
+            let bit = 1 << function.target().flag as u8;
+            let later = &mut set_later[operation.mailbox.index()];
+            if matches!(self.ended(op), Some((Status::Ok | Status::Unchanged, _))) {
+                *later |= bit;
+            } else if *later & bit != 0 {
+                overtaken.insert(op);
+            }
+        }
+        overtaken
     }
 
     /// Whether it may have had effect without an answer that says so.

@@ -2,7 +2,7 @@
 //!
 //! The input's other columns are not kept in memory: the input is read again beside the operations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
@@ -39,9 +39,9 @@ pub struct Tally {
     pub counts: BTreeMap<Status, u64>,
     /// How many operations that did not end well have each class.
     pub classes: BTreeMap<ErrorClass, u64>,
-    /// The first ones that did not end well.
+    /// The first ones that did not end well, but for those that were not attempted.
     pub first_failures: Vec<Failure>,
-    /// How many did not end well.
+    /// How many there are of these.
     pub failures: u64,
     /// Whether a row is unfinished.
     pub has_unfinished: bool,
@@ -82,6 +82,11 @@ impl Material<'_> {
                 Standing { status, class, http: None, attempts: 0, started: None, duration_ms: None, reason }
             }
         }
+    }
+
+    /// What `unfinished.csv` must not list, for to run it again would undo something later.
+    fn overtaken(&self) -> HashSet<u32> {
+        self.ledger.map(|ledger| ledger.overtaken(self.job)).unwrap_or_default()
     }
 
     fn reason(&self, reason: Reason, row: &Row<'_>) -> String {
@@ -126,6 +131,7 @@ impl Material<'_> {
     /// If the input cannot be read again or the results cannot be written.
     pub fn write_results(&self, out: impl Write) -> io::Result<Tally> {
         let mut tally = Tally::default();
+        let overtaken = self.overtaken();
         let mut csv = csv::Writer::from_writer(out);
         csv.write_record(
             RESULT_COLUMNS
@@ -152,6 +158,7 @@ impl Material<'_> {
                 };
                 let standing = self.standing(op);
                 let (status, class) = (standing.status, standing.class);
+                tally.has_unfinished |= is_unfinished(status, class) && !overtaken.contains(&op);
                 let (server, account) = (self.home)(op);
                 let (http, attempts) = (standing.http, standing.attempts);
                 let (started, duration) = (standing.started, standing.duration_ms);
@@ -199,9 +206,13 @@ impl Material<'_> {
     /// If the input cannot be read again or the file cannot be written.
     pub fn write_unfinished(&self, out: impl Write) -> io::Result<()> {
         let mut unfinished = UnfinishedWriter::new(&self.job.layout, out)?;
+        let overtaken = self.overtaken();
         self.each_row(|row, ops| {
             let left: Vec<Function> = ops
                 .filter(|op| {
+                    if overtaken.contains(op) {
+                        return false;
+                    }
                     let standing = self.standing(*op);
                     is_unfinished(standing.status, standing.class)
                 })
@@ -249,12 +260,15 @@ fn is_unfinished(status: Status, class: Option<ErrorClass>) -> bool {
 impl Tally {
     fn add(&mut self, status: Status, class: Option<ErrorClass>, failure: impl FnOnce() -> Failure) {
         *self.counts.entry(status).or_default() += 1;
-        self.has_unfinished |= is_unfinished(status, class);
         if status.is_good() {
             return;
         }
         if let Some(class) = class {
             *self.classes.entry(class).or_default() += 1;
+        }
+        // What a halt or a stop left is told as such, not one by one.
+        if status == Status::NotAttempted {
+            return;
         }
         self.failures += 1;
         if self.first_failures.len() < FIRST_FAILURES {

@@ -177,12 +177,23 @@ impl RunDir {
         Err(DirError::NotEmpty(runs_dir.display().to_string()))
     }
 
+    /// Whether a directory that was asked for could be made, as far as can be told beforehand.
+    ///
+    /// # Errors
+    /// If something is in it already, or it is no directory.
+    pub fn check(asked: Option<&Path>) -> Result<(), DirError> {
+        let Some(path) = asked else { return Ok(()) };
+        let is_empty = match std::fs::read_dir(path) {
+            Ok(mut entries) => entries.next().is_none(),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => true,
+            Err(fault) => return Err(DirError::io(path)(fault)),
+        };
+        if is_empty { Ok(()) } else { Err(DirError::NotEmpty(path.display().to_string())) }
+    }
+
     /// A directory that is there already, if it is empty.
     fn take_empty(path: &Path) -> Result<RunDir, DirError> {
-        let is_empty = std::fs::read_dir(path).map_err(DirError::io(path))?.next().is_none();
-        if !is_empty {
-            return Err(DirError::NotEmpty(path.display().to_string()));
-        }
+        RunDir::check(Some(path))?;
         disk::make_private(path).map_err(DirError::io(path))?;
         Ok(RunDir { path: path.to_owned() })
     }

@@ -47,7 +47,7 @@ pub const fn guidance(class: ErrorClass) -> Guidance {
         ErrorClass::Excluded => ("left out by your own selection", "nothing to do, if that is as intended"),
         ErrorClass::NoSuchMailbox => (
             "the server says that there is no such mailbox",
-            "check the spelling and whether it was deleted; --tolerate no_such_mailbox if it may be missing",
+            "check the spelling, and whether it was deleted; a leaked list is full of these",
         ),
         ErrorClass::NotPermitted => (
             "the account or the credential lacks the feature or the right",
@@ -86,15 +86,15 @@ pub const fn guidance(class: ErrorClass) -> Guidance {
         ),
         ErrorClass::Tls => (
             "the certificate or the TLS handshake is not sound",
-            "look with `mailsweep check`; correct the certificate, ca_file or pin_sha256, then resume",
+            "correct the certificate, or use the name that it is made out to, then resume",
         ),
         ErrorClass::Connect => (
             "no connection could be made, or it was lost",
-            "check the server, the name and the network, then resume with --retry connect",
+            "check the server, the name and the network, then resume; --retry connect for those that failed",
         ),
         ErrorClass::Timeout => (
             "no whole answer came in time",
-            "resume with --retry timeout, perhaps with fewer --jobs or a longer --timeout",
+            "resume, with --retry timeout for those that ended, perhaps with fewer --jobs or a longer --timeout",
         ),
         ErrorClass::Http => (
             "the answer had an HTTP status that is not success",
@@ -102,7 +102,7 @@ pub const fn guidance(class: ErrorClass) -> Guidance {
         ),
         ErrorClass::BadAnswer => (
             "the answer was not one of the API's",
-            "check URL, port and what stands between, such as a proxy; then resume with --retry bad_answer",
+            "check URL, port and any proxy between; then resume, with --retry bad_answer for those that failed",
         ),
         ErrorClass::Throttled => (
             "the server asked for fewer requests (429 or 503)",

@@ -85,10 +85,8 @@ fn text_field(out: &mut Writer<'_>, field: &tracing::field::Field, value: &dyn f
     match field.name() {
         "message" => write!(out, "{value:?}"),
         "error_class" => write!(out, ", {value:?}"),
-        "http_status" => match format!("{value:?}").as_str() {
-            "200" => Ok(()),
-            status => write!(out, ", HTTP {status}"),
-        },
+        // The reason begins with the status where it is one.
+        "http_status" => Ok(()),
         "attempts" => match format!("{value:?}").as_str() {
             "0" | "1" => Ok(()),
             attempts => write!(out, ", {attempts} tries"),

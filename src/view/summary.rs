@@ -110,7 +110,8 @@ pub fn summary(summary: &Summary, closing: &Closing, style: Style, width: usize)
         }
     }
     if let Some(command) = &closing.resume_command {
-        line(format!("{}\n  {}", style.bold("To go on:"), printable(command)));
+        let when = if closing.halted.is_empty() { "To go on:" } else { "Once that is mended, to go on:" };
+        line(format!("{}\n  {}", style.bold(when), printable(command)));
     }
     out
 }

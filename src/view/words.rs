@@ -24,7 +24,7 @@ pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
 
 /// A span with two units at most: `45s`, `12m 30s`, `2h 05m`, `3d 04h`.
 pub(super) fn span(span: Duration) -> String {
-    let seconds = span.as_secs();
+    let seconds = span.as_secs().saturating_add(u64::from(span.subsec_millis() >= 500));
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
     match seconds {
         0..60 => format!("{seconds}s"),

@@ -107,7 +107,7 @@ fn verbose_has_a_line_for_each_operation_and_each_try() {
     let of = |row: u32| lines.iter().filter(|line| line.contains(&about(row))).collect::<Vec<_>>();
     assert_eq!(of(1), [&format!("  INFO {}ok, 2 tries", about(1))]);
     assert_eq!(of(2).len(), 2);
-    assert!(of(2)[0].ends_with("try 1 in vain, next in 1.5s, http, HTTP 500: the server is busy"));
+    assert!(of(2)[0].ends_with("try 1 in vain, next in 1.5s, http: the server is busy"));
     assert!(of(3)[0].starts_with("  WARN "));
 }
 

@@ -55,10 +55,9 @@ Finished, not all of it well (exit code 1) after 41m 40s: 25,000 operations
   web02 halted: 401: token refused
 Why:
   150 no_such_mailbox: the server says that there is no such mailbox; check the
-    spelling and whether it was deleted; --tolerate no_such_mailbox if it may be
-    missing
-  2 timeout: no whole answer came in time; resume with --retry timeout, perhaps
-    with fewer --jobs or a longer --timeout
+    spelling, and whether it was deleted; a leaked list is full of these
+  2 timeout: no whole answer came in time; resume, with --retry timeout for
+    those that ended, perhaps with fewer --jobs or a longer --timeout
 The first 2 of 152:
   row 17 user17@example.com suspend login: failed, no_such_mailbox: The account
     does not exist.
@@ -67,7 +66,7 @@ The first 2 of 152:
 Files:
   results     'my runs/leak/results.csv'
   unfinished  'my runs/leak/unfinished.csv'
-To go on:
+Once that is mended, to go on:
   mailsweep resume 'my  runs/leak' --retry-failed
 ";
     assert_eq!(summary(&figures, &closing, Style::PLAIN, 80), text);
