@@ -16,8 +16,10 @@ mod retry;
 mod run;
 #[cfg(test)]
 mod scenarios;
+mod session;
 
 pub use event::{Event, Finished, Observer, Subject, Tried};
 pub use lane::LaneSpec;
 pub use limits::{Limits, MaxErrors, Rate, Unit};
-pub use run::{Session, SessionEnd, Signal, Stop, run};
+pub use run::run;
+pub use session::{Session, SessionEnd, Signal, Stop};

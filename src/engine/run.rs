@@ -18,59 +18,15 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use super::event::{Event, Finished, Observer, Subject, Tried};
-use super::lane::{Active, Bad, Lane, LaneSpec, Turn, counts_as_error};
+use super::lane::{Active, Bad, Lane, Turn, counts_as_error};
 use super::limits::MaxErrors;
 use super::order::Chains;
 use super::retry::Step;
+use super::session::{Session, SessionEnd, Signal, Stop};
 use crate::domain::{ErrorClass, Function, Status};
 use crate::job::{Job, What};
 use crate::record::{Attempt, Ended, Entry, Recorder, Stamp, WriteFault};
 use crate::uapi::{Answer, Verdict};
-
-/// What a session is to do.
-pub struct Session<'a> {
-    /// The job.
-    pub job: &'a Job,
-    /// The servers and what is to be done at each.
-    pub lanes: Vec<LaneSpec<'a>>,
-    /// Operations that ended in earlier sessions.
-    pub done_before: u64,
-    /// What the jitter is drawn from.
-    pub seed: u64,
-    /// The time of day.
-    pub clock: &'a dyn Fn() -> Stamp,
-}
-
-/// What a user can do to a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// SIGINT.
-    Interrupt,
-    /// SIGTERM.
-    Terminate,
-}
-
-/// Why a session took no new work before it was through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// A signal.
-    Signal(Signal),
-    /// `--max-errors N`.
-    ErrorBudget,
-    /// The journal cannot be written.
-    Unwritable,
-}
-
-/// How a session ended.
-#[derive(Debug)]
-pub struct SessionEnd {
-    /// Why it took no new work, if it stopped.
-    pub stop: Option<Stop>,
-    /// Why the journal cannot be written, if so.
-    pub fault: Option<WriteFault>,
-    /// Each server that had work, and why it was halted, if it was.
-    pub servers: Vec<(String, Option<(ErrorClass, String)>)>,
-}
 
 /// Carries out a session and returns when nothing is left to do, or nothing more may be done.
 pub async fn run<R: Recorder>(
@@ -275,13 +231,8 @@ impl<'a, 'o> Run<'a, 'o> {
             (Step::Halt(class), _) => Bad::Halt(*class, halt_reason(&verdict, lane.good_answers)),
             (Step::UsedUp(..) | Step::Again(_), verdict) => lane.bad(verdict, wait, now, &mut self.random),
         };
-        let open = match &verdict {
-            Verdict::Open { .. } => true,
-            Verdict::Foreign { open, .. } => *open,
-            _ => false,
-        };
-        let class = class_of(&verdict);
-        let error = error_of(verdict);
+        let (open, class) = (verdict.is_open(), verdict.class());
+        let error = verdict.into_error();
 
         let used_up_unproven = matches!(step, Step::UsedUp(..)) && !proven;
         let outcome = match step {
@@ -525,29 +476,5 @@ fn halt_reason(verdict: &Verdict, good_answers: u64) -> String {
              so it is likely one account or a firewall, not the token"
         ),
         _ => "TLS".to_owned(),
-    }
-}
-
-fn class_of(verdict: &Verdict) -> Option<ErrorClass> {
-    match verdict {
-        Verdict::Done => None,
-        Verdict::Refused { .. } => Some(ErrorClass::Auth),
-        Verdict::Throttled { .. } => Some(ErrorClass::Throttled),
-        Verdict::Rejected { class, .. }
-        | Verdict::NotSent { class, .. }
-        | Verdict::Open { class, .. }
-        | Verdict::Foreign { class, .. } => Some(*class),
-    }
-}
-
-fn error_of(verdict: Verdict) -> String {
-    match verdict {
-        Verdict::Done => String::new(),
-        Verdict::Rejected { error, .. }
-        | Verdict::Refused { error }
-        | Verdict::Throttled { error, .. }
-        | Verdict::NotSent { error, .. }
-        | Verdict::Open { error, .. }
-        | Verdict::Foreign { error, .. } => error,
     }
 }

@@ -14,7 +14,7 @@ use super::entry::{Entry, Session, Stamp};
 /// The state of all operations of a run.
 pub struct Ledger {
     slots: Vec<Slot>,
-    /// Every server that any session named; slots and `requests` point here.
+    /// Every server that any session named.
     servers: Vec<ServerTotals>,
     /// What the current session's server numbers mean.
     session_servers: Vec<u16>,
@@ -40,7 +40,6 @@ struct Slot {
     /// From the start of the first try to the outcome.
     duration_ms: u32,
     attempts: u16,
-    server: u16,
     http: u16,
     status: Option<Status>,
     class: Option<ErrorClass>,
@@ -50,8 +49,6 @@ struct Slot {
     /// Some try of it may have had effect without an answer that says so.
     open: bool,
 }
-
-const NONE: u16 = u16::MAX;
 
 /// One operation's line of the results.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,7 +90,6 @@ impl Ledger {
             reason_at: 0,
             duration_ms: 0,
             attempts: 0,
-            server: NONE,
             http: 0,
             status: None,
             class: None,
@@ -125,9 +121,9 @@ impl Ledger {
                 }
             }
             Entry::Try(attempt) => {
-                let server = self.count_request(attempt.server);
+                self.count_request(attempt.server);
                 if let Some(slot) = self.slots.get_mut(attempt.op as usize) {
-                    slot.note_attempt(attempt.at, attempt.ms, server);
+                    slot.note_attempt(attempt.at, attempt.ms);
                     slot.http = attempt.http.unwrap_or(0);
                     slot.open |= attempt.open;
                     slot.class = Some(attempt.class);
@@ -135,13 +131,12 @@ impl Ledger {
                 }
             }
             Entry::End(ended) => {
-                let server = match (ended.server, ended.ms) {
-                    (Some(server), Some(_)) => self.count_request(server),
-                    _ => NONE,
-                };
+                if let (Some(server), Some(_)) = (ended.server, ended.ms) {
+                    self.count_request(server);
+                }
                 if let Some(slot) = self.slots.get_mut(ended.op as usize) {
                     if let Some(ms) = ended.ms {
-                        slot.note_attempt(ended.at, ms, server);
+                        slot.note_attempt(ended.at, ms);
                         slot.http = ended.http.unwrap_or(0);
                     }
                     slot.status = Some(ended.status);
@@ -179,7 +174,7 @@ impl Ledger {
                     self.servers.push(ServerTotals { name: name.clone(), requests: 0, halted: None });
                     self.servers.len() - 1
                 });
-                u16::try_from(known).unwrap_or(NONE)
+                u16::try_from(known).unwrap_or(u16::MAX)
             })
             .collect();
     }
@@ -189,11 +184,10 @@ impl Ledger {
         self.servers.get_mut(known as usize)
     }
 
-    fn count_request(&mut self, in_session: u16) -> u16 {
+    fn count_request(&mut self, in_session: u16) {
         if let Some(totals) = self.server_mut(in_session) {
             totals.requests += 1;
         }
-        self.session_servers.get(in_session as usize).copied().unwrap_or(NONE)
     }
 
     /// How many operations there are.
@@ -318,12 +312,116 @@ impl Ledger {
 }
 
 impl Slot {
-    fn note_attempt(&mut self, at: Stamp, ms: u32, server: u16) {
+    fn note_attempt(&mut self, at: Stamp, ms: u32) {
         if self.attempts == 0 {
             self.started = at;
         }
         self.attempts = self.attempts.saturating_add(1);
         self.duration_ms = at.since(self.started).saturating_add(ms);
-        self.server = server;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::{Attempt, Ended};
+    use super::*;
+    use crate::job::{InputOptions, Source, read};
+
+    fn job() -> Job {
+        let rows = "email,action,channel\na@example.com,suspend,login\nb@example.com,release,outgoing\n";
+        read(&Source::bytes(rows), &InputOptions::default()).unwrap()
+    }
+
+    fn session() -> Entry {
+        Entry::Session(Session {
+            at: Stamp(0),
+            version: String::new(),
+            operator: String::new(),
+            host: String::new(),
+            pid: 0,
+            servers: vec!["web01".into()],
+            limits: serde_json::Value::Null,
+        })
+    }
+
+    fn close() -> Entry {
+        Entry::Close { at: Stamp(0), code: 130, results: String::new(), unfinished: None }
+    }
+
+    fn attempt(op: u32, class: ErrorClass, open: bool) -> Entry {
+        let error = "e".into();
+        Entry::Try(Attempt { at: Stamp(10), op, server: 0, ms: 5, class, http: None, open, error })
+    }
+
+    fn ended(op: u32, status: Status) -> Entry {
+        let (server, error) = (Some(0), "".into());
+        Entry::End(Ended {
+            at: Stamp(40),
+            op,
+            server,
+            ms: Some(2),
+            status,
+            class: None,
+            http: Some(200),
+            error,
+        })
+    }
+
+    fn standing(entries: &[Entry], op: u32) -> Standing {
+        let mut ledger = Ledger::new(2);
+        for (at, entry) in (0u64..).zip(entries) {
+            ledger.apply(entry, at);
+        }
+        ledger.standing(&job(), op, Some("web01"))
+    }
+
+    #[test]
+    fn tries_add_up_over_sessions_and_the_time_counts_from_the_first() {
+        let begin = Entry::Begin { at: Stamp(9), ops: vec![0] };
+        let entries = [
+            session(),
+            begin.clone(),
+            attempt(0, ErrorClass::Timeout, true),
+            close(),
+            session(),
+            begin,
+            ended(0, Status::Ok),
+        ];
+        let standing = standing(&entries, 0);
+        assert_eq!((standing.status, standing.class, standing.attempts), (Status::Ok, None, 2));
+        assert_eq!((standing.started, standing.duration_ms), (Some(Stamp(10)), Some(32)));
+        assert_eq!(standing.reason, Reason::None);
+    }
+
+    #[test]
+    fn what_was_on_its_way_when_a_session_was_killed_may_have_had_effect() {
+        let begin = Entry::Begin { at: Stamp(9), ops: vec![1] };
+        let killed = standing(&[session(), begin.clone(), session()], 1);
+        assert_eq!((killed.status, killed.class), (Status::Unknown, Some(ErrorClass::Interrupted)));
+        let closed = standing(&[session(), begin, close(), session()], 1);
+        assert_eq!((closed.status, closed.class), (Status::NotAttempted, Some(ErrorClass::Interrupted)));
+    }
+
+    #[test]
+    fn a_halt_is_the_reason_of_what_it_left_and_the_refused_one_keeps_the_servers_words() {
+        let halt = |class| Entry::Halt { at: Stamp(0), server: 0, class, reason: "halted".into() };
+        let entries = [session(), attempt(0, ErrorClass::Auth, false), halt(ErrorClass::Auth)];
+        let refused = standing(&entries, 0);
+        assert_eq!((refused.status, refused.class), (Status::NotAttempted, Some(ErrorClass::Auth)));
+        assert_eq!(refused.reason, Reason::Journal(1));
+        assert_eq!(standing(&entries, 1).reason, Reason::Text("halted".into()));
+        let next = standing(&[&entries[..], &[session()]].concat(), 1);
+        assert_eq!(next.class, Some(ErrorClass::Interrupted), "a halt is over with its session");
+    }
+
+    #[test]
+    fn taken_up_again_it_has_not_ended() {
+        let begin = Entry::Begin { at: Stamp(9), ops: vec![0] };
+        let mut ledger = Ledger::new(2);
+        for entry in [session(), ended(0, Status::Failed), close(), session(), begin] {
+            ledger.apply(&entry, 0);
+        }
+        assert_eq!(ledger.ended(0), None);
+        assert_eq!(ledger.servers()[0].requests, 1);
     }
 }

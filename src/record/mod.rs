@@ -4,8 +4,10 @@
 //! `results.csv`, `unfinished.csv`, `summary.json`. It decides nothing about a run; it is told, and
 //! what it was told survives a kill at any moment.
 
+mod closing;
 mod disk;
 mod entry;
+mod facts;
 mod journal;
 mod ledger;
 mod recorder;
@@ -15,11 +17,12 @@ mod summary;
 
 pub use disk::{create_dir, write_whole};
 pub use entry::{Attempt, Ended, Entry, Session as SessionEntry, Stamp};
+pub use facts::{FORMAT, InputFacts, RunFacts};
 pub use journal::{Chain, Journal, Torn};
 pub use ledger::{Ledger, Reason, ServerTotals, Standing};
 #[cfg(test)]
 pub use recorder::Remembered;
 pub use recorder::{JournalRecorder, Recorder, WriteFault};
 pub use results::{Failure, Home, Material, Tally};
-pub use rundir::{DirError, FORMAT, InputFacts, Opened, RunDir, RunFacts};
+pub use rundir::{DirError, Opened, RunDir};
 pub use summary::{ServerFigures, SessionFigures, Summary};

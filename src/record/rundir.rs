@@ -1,86 +1,23 @@
-//! A run's directory: making it, opening it, and closing a session in good order.
+//! A run's directory: making it, opening it, reading its journal.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use super::disk;
 use super::entry::{Entry, Session, Stamp};
+use super::facts::{FORMAT, RunFacts};
 use super::journal::{self, Chain, Journal, ReadError, Torn};
 use super::ledger::Ledger;
-use super::results::{Material, Tally};
-use super::summary::{ServerFigures, SessionFigures, Summary};
+use super::summary::SessionFigures;
 use crate::domain::Exit;
-use crate::job::{InputOptions, Job, Source};
-
-/// `run.json`: what the run is. Written once; the journal is chained to it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct RunFacts {
-    /// The layout of the run directory that the program wrote.
-    pub format: u32,
-    /// The program's version.
-    pub version: String,
-    /// The run's name.
-    pub run_id: String,
-    /// When it was made.
-    pub started_at: Stamp,
-    /// Who started it.
-    pub operator: String,
-    /// On which machine.
-    pub host: String,
-    /// Whether nothing is ever sent.
-    pub dry_run: bool,
-    /// The input.
-    pub input: InputFacts,
-    /// Everything that was settled before it began, but for the servers.
-    pub settings: serde_json::Value,
-    /// The servers; no secret, but where each secret comes from.
-    pub servers: serde_json::Value,
-    /// The run that this one takes back.
-    pub undo_of: Option<String>,
-}
-
-impl RunFacts {
-    /// The facts of a run that nobody has typed: without settings, servers and operator. Set the
-    /// fields that are known before writing it down.
-    pub fn new(dir: &RunDir, input: &Source, job: &Job, options: InputOptions) -> RunFacts {
-        RunFacts {
-            format: FORMAT,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            run_id: dir.run_id(),
-            started_at: Stamp::now(),
-            operator: String::new(),
-            host: String::new(),
-            dry_run: false,
-            input: InputFacts { name: input.name().to_owned(), sha256: job.sha256.clone(), options },
-            settings: serde_json::Value::Null,
-            servers: serde_json::Value::Null,
-            undo_of: None,
-        }
-    }
-}
-
-/// What is to be known of the input.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct InputFacts {
-    /// The name it was read under.
-    pub name: String,
-    /// SHA-256 of its bytes.
-    pub sha256: String,
-    /// How it is to be read.
-    pub options: InputOptions,
-}
-
-/// The layout that this version writes and reads.
-pub const FORMAT: u32 = 1;
+use crate::job::{Job, Source};
 
 const RUN_JSON: &str = "run.json";
 const INPUT: &str = "input.csv";
-const JOURNAL: &str = "journal.jsonl";
-const RESULTS: &str = "results.csv";
-const UNFINISHED: &str = "unfinished.csv";
-const SUMMARY: &str = "summary.json";
+pub(super) const JOURNAL: &str = "journal.jsonl";
+pub(super) const RESULTS: &str = "results.csv";
+pub(super) const UNFINISHED: &str = "unfinished.csv";
+pub(super) const SUMMARY: &str = "summary.json";
 
 /// A run's directory.
 #[derive(Clone, Debug)]
@@ -121,7 +58,7 @@ impl DirError {
         }
     }
 
-    fn io(path: &Path) -> impl FnOnce(io::Error) -> DirError {
+    pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> DirError {
         let path = path.display().to_string();
         move |source| DirError::Io { path, source }
     }
@@ -257,7 +194,7 @@ impl RunDir {
         full.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
@@ -364,107 +301,6 @@ impl RunDir {
         let journal = Journal::go_on(file, tail).map_err(DirError::io(&path))?;
         Ok(Opened { journal, ledger, closed: sessions.closed, sessions: sessions.list, torn })
     }
-
-    /// The results of a run in which nothing is sent.
-    ///
-    /// # Errors
-    /// If they cannot be written.
-    pub fn write_rehearsal(&self, material: &Material<'_>) -> Result<Tally, DirError> {
-        self.write_results(material).map(|(tally, ..)| tally)
-    }
-
-    /// Writes the results and returns them added up, with the hash of each file.
-    fn write_results(&self, material: &Material<'_>) -> Result<(Tally, String, Option<String>), DirError> {
-        let path = self.file(RESULTS);
-        let (tally, results) = disk::write_whole(&path, |out| hashed(out, |out| material.write_results(out)))
-            .map_err(DirError::io(&path))?;
-        let path = self.file(UNFINISHED);
-        let unfinished = if tally.has_unfinished {
-            let written = disk::write_whole(&path, |out| hashed(out, |out| material.write_unfinished(out)));
-            Some(written.map_err(DirError::io(&path))?.1)
-        } else {
-            disk::remove(&path).map_err(DirError::io(&path))?;
-            None
-        };
-        Ok((tally, results, unfinished))
-    }
-
-    /// Ends a session: the results, then the record's last line with their hashes, synced, then the
-    /// summary. `decide` says what the exit code is, once the results are known.
-    ///
-    /// # Errors
-    /// If one of them cannot be written.
-    pub fn close(
-        &self,
-        material: &Material<'_>,
-        journal: &mut Journal,
-        mut sessions: Vec<SessionFigures>,
-        decide: impl FnOnce(&Tally) -> Exit,
-    ) -> Result<(Summary, Tally), DirError> {
-        let (tally, results, unfinished) = self.write_results(material)?;
-        let exit = if tally.operations() == material.job.operations.len() as u64 {
-            decide(&tally)
-        } else {
-            Exit::Internal
-        };
-        let at = Stamp::now();
-        let path = self.file(JOURNAL);
-        let synced = journal.offset();
-        journal.append(&Entry::Close { at, code: exit.code(), results, unfinished }, synced);
-        let on_disk = journal.flush().and_then(|()| journal.handle()?.sync_all());
-        on_disk.map_err(DirError::io(&path))?;
-        if let Some(session) = sessions.last_mut() {
-            session.ended_at = Some(at.to_string());
-            session.exit_code = Some(exit.code());
-            session.chain = Some(journal.chain().to_string());
-        }
-        let summary = self.summarise(material, &tally, sessions, exit, at);
-        self.write_summary(&summary)?;
-        Ok((summary, tally))
-    }
-
-    /// Puts the figures together.
-    pub fn summarise(
-        &self,
-        material: &Material<'_>,
-        tally: &Tally,
-        sessions: Vec<SessionFigures>,
-        exit: Exit,
-        ended: Stamp,
-    ) -> Summary {
-        let servers = material.ledger.map(Ledger::servers).unwrap_or_default();
-        Summary {
-            run_id: self.run_id(),
-            exit_code: exit.code(),
-            started_at: sessions.first().map_or_else(|| ended.to_string(), |first| first.started_at.clone()),
-            ended_at: ended.to_string(),
-            operations: tally.operations(),
-            counts: tally.counts.clone(),
-            error_classes: tally.classes.clone(),
-            servers: servers
-                .iter()
-                .map(|server| ServerFigures {
-                    name: server.name.clone(),
-                    requests: server.requests,
-                    halted: server.halted.as_ref().map(|(class, reason)| format!("{class}: {reason}")),
-                })
-                .collect(),
-            sessions,
-        }
-    }
-
-    /// Writes `summary.json`.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn write_summary(&self, summary: &Summary) -> Result<(), DirError> {
-        let path = self.file(SUMMARY);
-        disk::write_whole(&path, |out| {
-            serde_json::to_writer_pretty(&mut *out, summary)?;
-            out.write_all(b"\n")
-        })
-        .map_err(DirError::io(&path))
-    }
 }
 
 /// The sessions that a journal tells of.
@@ -552,33 +388,6 @@ fn copy_and_hash(mut from: impl Read, out: &mut impl Write) -> io::Result<String
         }
         hasher.update(&buffer[..count]);
         out.write_all(&buffer[..count])?;
-    }
-}
-
-/// Runs a writer and hashes what goes through it.
-fn hashed<W: Write, T>(
-    out: &mut W,
-    fill: impl FnOnce(&mut Hashing<'_, W>) -> io::Result<T>,
-) -> io::Result<(T, String)> {
-    let mut hashing = Hashing { out, hasher: blake3::Hasher::new() };
-    let value = fill(&mut hashing)?;
-    Ok((value, hashing.hasher.finalize().to_hex().to_string()))
-}
-
-struct Hashing<'a, W> {
-    out: &'a mut W,
-    hasher: blake3::Hasher,
-}
-
-impl<W: Write> Write for Hashing<'_, W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.out.write(bytes)?;
-        self.hasher.update(&bytes[..count]);
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
     }
 }
 

@@ -73,3 +73,36 @@ pub enum Verdict {
         open: bool,
     },
 }
+
+impl Verdict {
+    /// The class of what went wrong; `None` if nothing did.
+    pub fn class(&self) -> Option<ErrorClass> {
+        match self {
+            Verdict::Done => None,
+            Verdict::Refused { .. } => Some(ErrorClass::Auth),
+            Verdict::Throttled { .. } => Some(ErrorClass::Throttled),
+            Verdict::Rejected { class, .. }
+            | Verdict::NotSent { class, .. }
+            | Verdict::Open { class, .. }
+            | Verdict::Foreign { class, .. } => Some(*class),
+        }
+    }
+
+    /// Whether the call may have had effect without an answer that says so.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Verdict::Open { .. } | Verdict::Foreign { open: true, .. })
+    }
+
+    /// The words for it; empty if nothing went wrong.
+    pub fn into_error(self) -> String {
+        match self {
+            Verdict::Done => String::new(),
+            Verdict::Rejected { error, .. }
+            | Verdict::Refused { error }
+            | Verdict::Throttled { error, .. }
+            | Verdict::NotSent { error, .. }
+            | Verdict::Open { error, .. }
+            | Verdict::Foreign { error, .. } => error,
+        }
+    }
+}

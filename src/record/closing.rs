@@ -1,0 +1,143 @@
+//! The end of a session in good order: the results, then the journal's last line with their hashes,
+//! synced, then the summary.
+
+use std::io::{self, Write};
+
+use super::disk;
+use super::entry::{Entry, Stamp};
+use super::journal::Journal;
+use super::ledger::Ledger;
+use super::results::{Material, Tally};
+use super::rundir::{DirError, JOURNAL, RESULTS, RunDir, SUMMARY, UNFINISHED};
+use super::summary::{ServerFigures, SessionFigures, Summary};
+use crate::domain::Exit;
+
+impl RunDir {
+    /// The results of a run in which nothing is sent.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn write_rehearsal(&self, material: &Material<'_>) -> Result<Tally, DirError> {
+        self.write_results(material).map(|(tally, ..)| tally)
+    }
+
+    /// Writes the results and returns them added up, with the hash of each file.
+    fn write_results(&self, material: &Material<'_>) -> Result<(Tally, String, Option<String>), DirError> {
+        let path = self.file(RESULTS);
+        let (tally, results) = disk::write_whole(&path, |out| hashed(out, |out| material.write_results(out)))
+            .map_err(DirError::io(&path))?;
+        let path = self.file(UNFINISHED);
+        let unfinished = if tally.has_unfinished {
+            let written = disk::write_whole(&path, |out| hashed(out, |out| material.write_unfinished(out)));
+            Some(written.map_err(DirError::io(&path))?.1)
+        } else {
+            disk::remove(&path).map_err(DirError::io(&path))?;
+            None
+        };
+        Ok((tally, results, unfinished))
+    }
+
+    /// Ends a session: the results, then the record's last line with their hashes, synced, then the
+    /// summary. `decide` says what the exit code is, once the results are known.
+    ///
+    /// # Errors
+    /// If one of them cannot be written.
+    pub fn close(
+        &self,
+        material: &Material<'_>,
+        journal: &mut Journal,
+        mut sessions: Vec<SessionFigures>,
+        decide: impl FnOnce(&Tally) -> Exit,
+    ) -> Result<(Summary, Tally), DirError> {
+        let (tally, results, unfinished) = self.write_results(material)?;
+        let exit = if tally.operations() == material.job.operations.len() as u64 {
+            decide(&tally)
+        } else {
+            Exit::Internal
+        };
+        let at = Stamp::now();
+        let path = self.file(JOURNAL);
+        let synced = journal.offset();
+        journal.append(&Entry::Close { at, code: exit.code(), results, unfinished }, synced);
+        let on_disk = journal.flush().and_then(|()| journal.handle()?.sync_all());
+        on_disk.map_err(DirError::io(&path))?;
+        if let Some(session) = sessions.last_mut() {
+            session.ended_at = Some(at.to_string());
+            session.exit_code = Some(exit.code());
+            session.chain = Some(journal.chain().to_string());
+        }
+        let summary = self.summarise(material, &tally, sessions, exit, at);
+        self.write_summary(&summary)?;
+        Ok((summary, tally))
+    }
+
+    /// Puts the figures together.
+    pub fn summarise(
+        &self,
+        material: &Material<'_>,
+        tally: &Tally,
+        sessions: Vec<SessionFigures>,
+        exit: Exit,
+        ended: Stamp,
+    ) -> Summary {
+        let servers = material.ledger.map(Ledger::servers).unwrap_or_default();
+        Summary {
+            run_id: self.run_id(),
+            exit_code: exit.code(),
+            started_at: sessions.first().map_or_else(|| ended.to_string(), |first| first.started_at.clone()),
+            ended_at: ended.to_string(),
+            operations: tally.operations(),
+            counts: tally.counts.clone(),
+            error_classes: tally.classes.clone(),
+            servers: servers
+                .iter()
+                .map(|server| ServerFigures {
+                    name: server.name.clone(),
+                    requests: server.requests,
+                    halted: server.halted.as_ref().map(|(class, reason)| format!("{class}: {reason}")),
+                })
+                .collect(),
+            sessions,
+        }
+    }
+
+    /// Writes `summary.json`.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_summary(&self, summary: &Summary) -> Result<(), DirError> {
+        let path = self.file(SUMMARY);
+        disk::write_whole(&path, |out| {
+            serde_json::to_writer_pretty(&mut *out, summary)?;
+            out.write_all(b"\n")
+        })
+        .map_err(DirError::io(&path))
+    }
+}
+
+/// Runs a writer and hashes what goes through it.
+fn hashed<W: Write, T>(
+    out: &mut W,
+    fill: impl FnOnce(&mut Hashing<'_, W>) -> io::Result<T>,
+) -> io::Result<(T, String)> {
+    let mut hashing = Hashing { out, hasher: blake3::Hasher::new() };
+    let value = fill(&mut hashing)?;
+    Ok((value, hashing.hasher.finalize().to_hex().to_string()))
+}
+
+struct Hashing<'a, W> {
+    out: &'a mut W,
+    hasher: blake3::Hasher,
+}
+
+impl<W: Write> Write for Hashing<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.hasher.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
