@@ -278,7 +278,7 @@ impl<'a, 'o> Run<'a, 'o> {
                         _ => wait,
                     }),
                 }));
-                if goes_on && self.lanes[index].halted.is_none() {
+                if goes_on {
                     self.lanes[index].try_again(now + wait, active);
                 }
             }
