@@ -61,8 +61,7 @@
 //! dir.write_facts(&facts, &input)?;
 //! let mut recorder = JournalRecorder::start(dir.start_journal(&facts)?, Ledger::new(2))?;
 //!
-//! let limits = Limits::default();
-//! let lane = LaneSpec { name: "web01".into(), transport: &server, ops: vec![0, 1], last: 0, limits };
+//! let lane = LaneSpec::new("web01", &server, vec![0, 1], Limits::default());
 //! let session = Session { job: &job, lanes: vec![lane], done_before: 0, seed: 1, clock: &Stamp::now };
 //! let (_signal, signals) = tokio::sync::mpsc::unbounded_channel();
 //! let mut finished = Counter(0);

@@ -59,7 +59,7 @@ fn killed_at_random_moments_and_resumed_it_ends_like_an_unbroken_run() {
                 break;
             }
             // Killed so early that there is no run yet: it begins anew.
-            next = if place.path("run/journal.jsonl").exists() {
+            next = if place.path("run/run.json").exists() {
                 let mut resume = place.mailsweep(&["resume", "run"]);
                 resume.args(limits);
                 resume

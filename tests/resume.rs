@@ -358,3 +358,29 @@ fn what_is_taken_up_again_is_not_counted_as_done() {
     let resumed = expect(place.mailsweep(&["resume", "run", "--retry-failed"]), 0);
     assert!(stderr(&resumed).contains("6 of 6"), "{}", stderr(&resumed));
 }
+
+#[test]
+fn a_run_that_was_killed_before_its_journal_begins_with_it() {
+    let place = Place::new();
+    place.write("job.csv", job(2));
+    let sandbox = server(2, 0, Script::default());
+    expect(place.run_against(&sandbox.url(), &[]), 0);
+    for made_later in ["journal.jsonl", "results.csv", "summary.json"] {
+        std::fs::remove_file(place.path("run").join(made_later)).unwrap();
+    }
+    expect(place.mailsweep(&["resume", "run"]), 0);
+    assert_eq!(place.column("run", "status"), ["ok"; 4]);
+}
+
+#[test]
+fn a_summary_that_a_kill_left_out_is_written_by_the_next_resume() {
+    let place = Place::new();
+    place.write("job.csv", job(2));
+    let sandbox = server(2, 0, Script::default());
+    expect(place.run_against(&sandbox.url(), &[]), 0);
+    let whole = place.summary("run");
+    std::fs::remove_file(place.path("run/summary.json")).unwrap();
+    expect(place.mailsweep(&["resume", "run"]), 0);
+    assert_eq!(place.summary("run"), whole);
+    assert_eq!(sandbox.requests().len(), 4, "nothing was sent");
+}

@@ -378,7 +378,8 @@ fn a_run_directory_that_cannot_be_written_is_code_8_and_nothing_is_sent() {
     place.write("file", "");
     place.write("job.csv", job(2));
     let (url, connections) = counting();
-    for dir in ["file/run", "/proc/mailsweep-run", "file"] {
+    // The last one is plainly the wrong name, and so wrong usage.
+    for (dir, code) in [("file/run", 8), ("/proc/mailsweep-run", 8), ("file", 2)] {
         let args = [
             "run",
             "job.csv",
@@ -393,7 +394,7 @@ fn a_run_directory_that_cannot_be_written_is_code_8_and_nothing_is_sent() {
         ];
         let mut command = place.mailsweep(&args);
         command.arg(dir);
-        let told = stderr(&expect(command, 8));
+        let told = stderr(&expect(command, code));
         assert!(told.contains(dir), "{told}");
     }
     assert_eq!(connections.load(Ordering::SeqCst), 0);
@@ -504,4 +505,23 @@ fn two_things_on_standard_output_are_refused() {
     let refused = expect(place.mailsweep(&["run", "job.csv", "--sandbox", "--yes", "--json", "-o", "-"]), 2);
     assert!(stderr(&refused).contains("--output - and --json"), "{}", stderr(&refused));
     assert!(!place.path("mailsweep-runs").exists());
+}
+
+#[test]
+fn results_asked_for_where_they_are_kept_stay_whole() {
+    let place = Place::new();
+    place.write("job.csv", job(2));
+    std::fs::create_dir(place.path("run")).unwrap();
+    let (output, _server) = sent(&place, &job(2), &["-o", "run/results.csv"], 0);
+    assert_eq!(place.column("run", "status"), ["ok"; 4], "{}", stderr(&output));
+}
+
+#[test]
+fn a_dry_run_does_not_look_at_credentials() {
+    let place = Place::new();
+    place.write("job.csv", job(1));
+    let args = ["run", "job.csv", "-n", "--server", "https://web01.example.net:2083", "--user", USER];
+    let mut command = place.mailsweep(&args);
+    command.env("MAILSWEEP_TOKEN", "x").env("MAILSWEEP_PASSWORD", "y");
+    expect(command, 0);
 }

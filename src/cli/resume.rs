@@ -110,7 +110,7 @@ impl Plan {
                 settled.push(without_call(op, Status::Superseded, None, ""));
             } else if !function.is_repeatable() && ledger.may_have_had_effect(op) {
                 if ended.is_none() {
-                    let why = "this release may have been sent before the run was interrupted; it is not sent again";
+                    let why = "this release may have been sent in an earlier session; it is not sent again";
                     settled.push(without_call(op, Status::Unknown, Some(ErrorClass::Interrupted), why));
                 }
             } else {
@@ -173,6 +173,12 @@ fn nothing_to_do(
     let ended =
         opened.sessions.last().and_then(|s| Stamp::try_from(s.ended_at.clone()?).ok()).unwrap_or_default();
     let summary = dir.summarise(&material, &tally, opened.sessions.clone(), exit, ended);
+    // It may have been killed between its last record and its summary.
+    let chain = |summary: Summary| summary.sessions.last().and_then(|session| session.chain.clone());
+    let written = std::fs::read(dir.summary()).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    if written.and_then(chain) != summary.sessions.last().and_then(|session| session.chain.clone()) {
+        dir.write_summary(&summary)?;
+    }
     live.note(&format!("{} is through: there is nothing to resume", dir.path().display()));
     let closed = Closed { exit, summary, tally, left: 0, stopped: None, elapsed: Duration::ZERO };
     run::finish(live, dir, &args.output, closed)
@@ -201,16 +207,15 @@ fn newest(runs_dir: &Path, live: &Live) -> Result<(RunDir, RunFacts), Failure> {
     Err(Failure::new(Exit::NotARun, why))
 }
 
-/// A run without a summary was killed; one with a summary says itself what it left.
+/// Whether the last session was killed, or says itself that it left something.
 fn waits_for_resume(dir: &RunDir) -> bool {
-    let Ok(text) = std::fs::read(dir.summary()) else { return true };
-    let Ok(summary) = serde_json::from_slice::<Summary>(&text) else { return true };
+    let summary = std::fs::read(dir.summary()).ok();
+    let summary = summary.and_then(|text| serde_json::from_slice::<Summary>(&text).ok());
+    let Some(summary) = summary.filter(|_| dir.looks_closed()) else { return true };
     let interrupted = [Exit::Interrupted, Exit::Terminated, Exit::Unwritable].map(Exit::code);
     // A halt or a stop may have left nothing but operations whose last try has an open outcome.
     let cut_short = [Exit::Halted, Exit::Stopped].map(Exit::code).contains(&summary.exit_code);
-    let killed_since = summary.sessions.last().is_some_and(|session| session.exit_code.is_none());
     interrupted.contains(&summary.exit_code)
-        || killed_since
         || summary.counts.contains_key(&Status::NotAttempted)
         || cut_short && summary.counts.contains_key(&Status::Unknown)
 }

@@ -60,13 +60,9 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
         (0..job.operations.len() as u32).filter(|op| work.ledger.ended(*op).is_some()).count();
     // What is taken up again is still to be done.
     done_before -= to_do.iter().filter(|op| work.ledger.ended(**op).is_some()).count();
-    let lanes = vec![LaneSpec {
-        name: home.0.to_owned(),
-        transport: &work.target.transport,
-        ops: to_do,
-        last,
-        limits: limits.clone(),
-    }];
+    let open = to_do.iter().copied().filter(|op| work.ledger.may_have_had_effect(*op)).collect();
+    let lane = LaneSpec::new(home.0, &work.target.transport, to_do, limits.clone());
+    let lanes = vec![LaneSpec { open, last, ..lane }];
     let clock = Stamp::now;
     let session = engine::Session {
         job,

@@ -76,7 +76,8 @@ impl ServerArgs {
             );
         };
         let user = self.user.as_deref().unwrap_or_default();
-        let source = match self.credential.source()? {
+        let given = if dry_run { self.credential.flag()? } else { self.credential.source()? };
+        let source = match given {
             Some(source) => source,
             // A dry run uses none; what is recorded is where one would be looked for.
             None if dry_run => CredentialSource::TokenEnv(TOKEN_VARIABLE.to_owned()),

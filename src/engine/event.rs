@@ -15,7 +15,7 @@ pub enum Event<'a> {
         /// Operations of the job that had ended before this session.
         done_before: u64,
     },
-    /// A try did not settle its operation; it will be tried again, or its server is halted.
+    /// A try did not settle its operation.
     Tried(Tried<'a>),
     /// An operation has ended, and its record is written.
     Finished(Finished<'a>),

@@ -5,7 +5,7 @@
 //! many at once locks the operator's address out. A dead server costs the others nothing.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, HashSet, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -26,10 +26,19 @@ pub struct LaneSpec<'a> {
     pub transport: &'a dyn Transport,
     /// The operations to carry out there, in the order of the calls.
     pub ops: Vec<u32>,
+    /// Those of them that a try in an earlier session may have carried out.
+    pub open: HashSet<u32>,
     /// How many of them, at the end, wait until all others have ended.
     pub last: usize,
     /// Its limits.
     pub limits: Limits,
+}
+
+impl<'a> LaneSpec<'a> {
+    /// A server with these operations, none of which was ever tried or has to wait for the others.
+    pub fn new(name: &str, transport: &'a dyn Transport, ops: Vec<u32>, limits: Limits) -> LaneSpec<'a> {
+        LaneSpec { name: name.to_owned(), transport, ops, open: HashSet::new(), last: 0, limits }
+    }
 }
 
 /// An operation that has been begun and has not ended.
@@ -53,6 +62,7 @@ pub struct Lane<'a> {
     /// Good answers in this session.
     pub good_answers: u64,
     queue: Queue,
+    open: HashSet<u32>,
     /// Begun, with the number of the record that says so.
     begun: VecDeque<(u64, Active)>,
     retries: BinaryHeap<Reverse<Retry>>,
@@ -107,6 +117,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// Answers that are not the API's, in a row, that halt a server.
 const FOREIGN_HALTS_AFTER: u32 = 3;
 
+/// Operations are not begun further ahead: one record names them all.
+const MOST_AHEAD: usize = 1000;
+
 /// Failures before an outage is called one.
 const OUTAGE_FAILURES: u32 = 3;
 
@@ -123,6 +136,7 @@ impl<'a> Lane<'a> {
             had_work: !spec.ops.is_empty(),
             good_answers: 0,
             queue: Queue::new(spec.ops, spec.last),
+            open: spec.open,
             begun: VecDeque::new(),
             retries: BinaryHeap::new(),
             breaker: Breaker::default(),
@@ -137,6 +151,11 @@ impl<'a> Lane<'a> {
     /// Whether the server has given a good answer in this session.
     pub fn is_proven(&self) -> bool {
         self.good_answers > 0
+    }
+
+    /// Whether every operation has ended.
+    pub fn is_done(&self) -> bool {
+        self.queue.is_done()
     }
 
     /// Whether nothing is left to begin or to try again.
@@ -189,23 +208,25 @@ impl<'a> Lane<'a> {
         chains: &mut Chains,
         function: impl Fn(u32) -> Function,
         record: u64,
-        begun: &mut Vec<u32>,
-    ) {
+    ) -> Vec<u32> {
+        let mut begun = Vec::new();
         if self.halted.is_some() {
-            return;
+            return begun;
         }
         let window = self.window();
         while self.begun.len() < window {
-            let Some(next) = self.queue.peek(chains) else { return };
+            let Some(next) = self.queue.peek(chains) else { break };
             // A release that was begun is never sent again, so none is begun ahead of its turn.
             let is_its_turn = self.begun.is_empty() && self.has_room();
             if !is_its_turn && !function(next).is_repeatable() {
-                return;
+                break;
             }
             self.queue.take(chains);
-            self.begun.push_back((record, Active { op: next, tries: Tries::default() }));
+            let tries = Tries::begun(self.open.contains(&next));
+            self.begun.push_back((record, Active { op: next, tries }));
             begun.push(next);
         }
+        begun
     }
 
     fn has_room(&self) -> bool {
@@ -219,9 +240,9 @@ impl<'a> Lane<'a> {
         }
         let jobs = self.limits.jobs.get() as usize;
         match self.limits.rate.calls_per_second() {
-            None => jobs,
+            None => jobs.min(MOST_AHEAD),
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            Some(rate) => ((rate / 10.0) as usize).clamp(1, jobs),
+            Some(rate) => ((rate / 10.0) as usize).clamp(1, jobs.min(MOST_AHEAD)),
         }
     }
 
@@ -263,6 +284,8 @@ impl<'a> Lane<'a> {
         now: Instant,
         random: &mut fastrand::Rng,
     ) -> Bad {
+        // Before a pause is set, which is then left out of the outage that begins here.
+        let is_out = self.outage.failed(now, self.limits.max_outage);
         let mut rest = None;
         match verdict {
             Verdict::Throttled { after, .. } => {
@@ -281,10 +304,7 @@ impl<'a> Lane<'a> {
             }
             _ => rest = self.breaker.failed(now, random),
         }
-        match self.outage.failed(now, self.limits.max_outage) {
-            true => Bad::Outage,
-            false => Bad::GoOn { rest },
-        }
+        if is_out { Bad::Outage } else { Bad::GoOn { rest } }
     }
 
     fn pause(&mut self, now: Instant, pause: Duration) {

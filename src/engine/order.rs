@@ -102,6 +102,11 @@ impl Queue {
         Some(op)
     }
 
+    /// Whether all operations have ended.
+    pub fn is_done(&self) -> bool {
+        self.ended == self.order.len()
+    }
+
     /// Notes that an operation of this queue has ended.
     pub fn ended(&mut self, op: u32, chains: &mut Chains) {
         self.ended += 1;

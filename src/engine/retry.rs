@@ -45,6 +45,12 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const FOREIGN_TRIES: u32 = 2;
 
 impl Tries {
+    /// Those of an operation that is begun in this session; `open` if a try in an earlier one may
+    /// have had effect.
+    pub fn begun(open: bool) -> Tries {
+        Tries { open, ..Tries::default() }
+    }
+
     /// Notes a verdict and decides what follows. `proven` says whether the server has given a good
     /// answer in this session: then a try that got no request out uses up nothing.
     pub fn step(
@@ -154,6 +160,14 @@ mod tests {
         let mut mixed = vec![not_sent(); 4];
         mixed.push(open(ErrorClass::Connect));
         assert_eq!(last(&mixed), Some(Step::UsedUp(Status::Unknown, ErrorClass::Connect)));
+    }
+
+    #[test]
+    fn what_an_earlier_session_left_open_stays_open_until_the_server_says() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut last = |verdict: &Verdict| Tries::begun(true).step(verdict, SUSPEND, 0, true, &mut random);
+        assert_eq!(last(&throttled()), Step::UsedUp(Status::Unknown, ErrorClass::Throttled));
+        assert_eq!(last(&Verdict::Done), Step::End(Status::Ok, None));
     }
 
     #[test]

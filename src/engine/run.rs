@@ -24,7 +24,7 @@ use super::order::Chains;
 use super::retry::Step;
 use super::session::{Session, SessionEnd, Signal, Stop};
 use crate::domain::{ErrorClass, Function, Status};
-use crate::job::{Job, What};
+use crate::job::Job;
 use crate::record::{Attempt, Ended, Entry, Recorder, Stamp, WriteFault};
 use crate::uapi::{Answer, Verdict};
 
@@ -51,14 +51,8 @@ pub async fn run<R: Recorder>(
         }
         let waits_for_records = run.written < run.submitted && run.fault.is_none();
         tokio::select! {
-            Some(landed) = in_flight.next(), if !in_flight.is_empty() => {
-                run.landed(landed);
-                // What else is there already is handled in the same turn, and journalled with it.
-                while let Some(Some(landed)) = in_flight.next().now_or_never() {
-                    run.landed(landed);
-                }
-            }
-            written = recorder.written(run.written), if waits_for_records => run.records_written(written),
+            // What is rare comes first, or a busy server would keep it waiting.
+            biased;
             signal = signals.recv(), if can_be_signalled => match signal {
                 Some(signal) if run.is_signalled => {
                     run.abandon(in_flight.len(), signal);
@@ -67,8 +61,16 @@ pub async fn run<R: Recorder>(
                 Some(signal) => run.signalled(signal),
                 None => can_be_signalled = false,
             },
+            written = recorder.written(run.written), if waits_for_records => run.records_written(written),
             _ = ticks.tick() => run.observer.on(&Event::Tick { in_flight: in_flight.len() }),
             () = sleep_until(wake), if wake.is_some() => {}
+            Some(landed) = in_flight.next(), if !in_flight.is_empty() => {
+                run.landed(landed);
+                // What else is there already is handled in the same turn, and journalled with it.
+                while let Some(Some(landed)) = in_flight.next().now_or_never() {
+                    run.landed(landed);
+                }
+            }
         }
     }
     run.end()
@@ -176,8 +178,6 @@ impl<'a, 'o> Run<'a, 'o> {
         }
         let now = Instant::now();
         let mut wake: Option<Instant> = None;
-        let mut begun = Vec::new();
-        let record = self.submitted + self.batch.len() as u64 + 1;
         for index in 0..self.lanes.len() {
             loop {
                 let lane = &mut self.lanes[index];
@@ -191,10 +191,11 @@ impl<'a, 'o> Run<'a, 'o> {
                 }
             }
             let job = self.job;
-            self.lanes[index].begin(&mut self.chains, |op| function(job, op), record, &mut begun);
-        }
-        if !begun.is_empty() {
-            self.batch.push(Entry::Begin { at: (self.clock)(), ops: begun });
+            let record = self.submitted + self.batch.len() as u64 + 1;
+            let ops = self.lanes[index].begin(&mut self.chains, |op| function(job, op), record);
+            if !ops.is_empty() {
+                self.batch.push(Entry::Begin { at: (self.clock)(), ops });
+            }
         }
         wake
     }
@@ -266,7 +267,8 @@ impl<'a, 'o> Run<'a, 'o> {
                     open,
                     error: error.as_str().into(),
                 }));
-                let goes_on = matches!(bad, Bad::GoOn { .. }) && !used_up_unproven;
+                let is_over = self.stop.is_some() || self.lanes[index].halted.is_some();
+                let goes_on = matches!(bad, Bad::GoOn { .. }) && !used_up_unproven && !is_over;
                 self.observer.on(&Event::Tried(Tried {
                     subject: subject(self.job, &self.lanes[index].name, active.op),
                     attempt: active.tries.made,
@@ -285,9 +287,7 @@ impl<'a, 'o> Run<'a, 'o> {
         }
         let class = class.unwrap_or(ErrorClass::Api);
         match bad {
-            Bad::Halt(class, reason) if used_up_unproven || error.is_empty() => {
-                self.halt(index, class, reason)
-            }
+            Bad::Halt(class, reason) if error.is_empty() => self.halt(index, class, reason),
             Bad::Halt(class, reason) => self.halt(index, class, format!("{reason}: {error}")),
             Bad::Outage => {
                 let limit = humantime::format_duration(self.lanes[index].limits.max_outage);
@@ -440,22 +440,17 @@ impl<'a, 'o> Run<'a, 'o> {
     }
 
     fn end(self) -> SessionEnd {
-        let servers = self
-            .lanes
-            .into_iter()
-            .filter(|lane| lane.had_work)
-            .map(|lane| (lane.name, lane.halted))
-            .collect();
+        // A halt that left nothing undone has cost nothing.
+        let halt = |lane: &Lane<'_>| lane.halted.clone().filter(|_| !lane.is_done());
+        let lanes = self.lanes.iter().filter(|lane| lane.had_work);
+        let servers = lanes.map(|lane| (lane.name.clone(), halt(lane))).collect();
         SessionEnd { stop: self.stop, fault: self.fault, servers }
     }
 }
 
 fn function(job: &Job, op: u32) -> Function {
-    match job.operations[op as usize].what {
-        What::Call(function) | What::Duplicate(function) => function,
-        // Lanes are given operations that can be called; see `LaneSpec::ops`.
-        What::Invalid => unreachable!("an invalid row has no call"),
-    }
+    // Lanes are given operations that can be called; see `LaneSpec::ops`.
+    job.operations[op as usize].function().expect("an invalid row has no call")
 }
 
 fn subject<'s>(job: &'s Job, server: &'s str, op: u32) -> Subject<'s> {

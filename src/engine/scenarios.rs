@@ -117,7 +117,7 @@ fn lane<'a>(
     ops: std::ops::Range<u32>,
     limits: Limits,
 ) -> LaneSpec<'a> {
-    LaneSpec { name: name.into(), transport, ops: ops.collect(), last: 0, limits }
+    LaneSpec::new(name, transport, ops.collect(), limits)
 }
 
 struct Outcome {
@@ -348,6 +348,30 @@ async fn a_server_that_stays_away_is_halted_after_max_outage() {
     assert!((300..350).contains(&took), "{took} s");
     let ok = outcome.count(Status::Ok, None);
     assert_eq!(outcome.count(Status::NotAttempted, Some(ErrorClass::Connect)), 200 - ok);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_begins_an_outage_is_no_part_of_it() {
+    let job = job(30);
+    let server = Server::new(|n, _| match n {
+        10 => throttled(Some(300)),
+        11 | 12 => no_connection(),
+        _ => done(),
+    });
+    let outcome = play_one(&job, &server, limits("none", 1)).await;
+    assert_eq!(outcome.halted(), None);
+    assert_eq!(outcome.count(Status::Ok, None), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_halt_that_leaves_nothing_undone_is_none() {
+    for (operations, is_halted) in [(100, false), (101, true)] {
+        let job = job(operations);
+        let server = Server::new(|n, _| if n % 10 < 6 { rejected(ErrorClass::Api) } else { done() });
+        let outcome = play_one(&job, &server, limits("none", 1)).await;
+        assert_eq!(outcome.halted().is_some(), is_halted, "{operations}");
+        assert_eq!(server.calls(), 100);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -130,10 +130,11 @@ fn run(command: &str) -> Result<String, CredentialError> {
         .spawn()
         .map_err(|e| failed(format!("cannot be started: {e}")))?;
     let stdout = child.stdout.take();
-    let printed = std::thread::spawn(move || {
+    let (tell, printed) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
         let mut text = String::new();
         let read = stdout.map(|out| out.take(MAX_SECRET + 1).read_to_string(&mut text));
-        read.transpose().map(|_| text)
+        let _ = tell.send(read.transpose().map(|_| text));
     });
     let deadline = Instant::now() + COMMAND_TIME;
     let status = loop {
@@ -150,9 +151,11 @@ fn run(command: &str) -> Result<String, CredentialError> {
     if !status.success() {
         return Err(failed(format!("failed ({status})")));
     }
-    match printed.join() {
+    // Something that it left behind may still hold the pipe open.
+    match printed.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
         Ok(Ok(text)) => Ok(text),
-        _ => Err(failed("printed what is not text".to_owned())),
+        Ok(Err(_)) => Err(failed("printed what is not text".to_owned())),
+        Err(_) => Err(failed("left something running that holds its output open".to_owned())),
     }
 }
 

@@ -93,7 +93,7 @@ impl Journal {
         if file.metadata()?.len() > tail.offset {
             file.set_len(tail.offset)?;
         }
-        // Later lines say how much is surely on the disk, and begin with all of this.
+        // What was read may be in the page cache alone; what follows builds on it.
         file.sync_all()?;
         Ok(Journal { file, buffer: Vec::new(), offset: tail.offset, chain: tail.chain, noted: tail.noted })
     }
@@ -153,6 +153,20 @@ impl Journal {
     pub fn chain(&self) -> Chain {
         self.chain
     }
+}
+
+/// Whether the last line of a journal says that its session has ended in good order. Reads its end
+/// alone and vouches for nothing.
+pub fn looks_closed(file: &File) -> io::Result<bool> {
+    use std::io::{Read, Seek, SeekFrom};
+    const TAIL: u64 = 4096;
+    let length = file.metadata()?.len();
+    let (mut file, mut tail) = (file, Vec::new());
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+    file.take(TAIL).read_to_end(&mut tail)?;
+    let Some(whole) = tail.strip_suffix(b"\n") else { return Ok(false) };
+    let last = whole.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    Ok(last.starts_with(b"{\"t\":\"close\""))
 }
 
 /// Locks a journal for this process.
@@ -239,7 +253,8 @@ pub fn read(
                 each(entry, tail.offset, chain).map_err(|why| ReadError::Misfit { line: number, why })?;
                 tail = Tail { offset: tail.offset + length, chain, noted: synced.unwrap_or(tail.noted) };
             }
-            Err(why) => {
+            Err(Unsound::Unknown(why)) => return Err(ReadError::Misfit { line: number, why }),
+            Err(Unsound::Torn(why)) => {
                 let (torn, synced) = look_behind(&line, &mut reader)?;
                 if tail.noted.max(synced) > tail.offset {
                     return Err(ReadError::Damaged { line: number, why });
@@ -250,17 +265,26 @@ pub fn read(
     }
 }
 
-fn parse(line: &[u8], before: Chain) -> Result<(Entry, Chain, Option<u64>), &'static str> {
-    let line = line.strip_suffix(b"\n").ok_or("it has no end")?;
-    let text = std::str::from_utf8(line).map_err(|_| "it is not text")?;
+/// Why a line is not taken.
+enum Unsound {
+    /// It is not what was written.
+    Torn(&'static str),
+    /// It is what was written, and by a program that knew more than this one.
+    Unknown(String),
+}
+
+fn parse(line: &[u8], before: Chain) -> Result<(Entry, Chain, Option<u64>), Unsound> {
+    let line = line.strip_suffix(b"\n").ok_or(Unsound::Torn("it has no end"))?;
+    let text = std::str::from_utf8(line).map_err(|_| Unsound::Torn("it is not text"))?;
     let split = text.len().checked_sub(HASH_TAIL).filter(|at| text.is_char_boundary(*at));
-    let (content, tail) = text.split_at(split.ok_or("it is too short")?);
+    let (content, tail) = text.split_at(split.ok_or(Unsound::Torn("it is too short"))?);
     let chain = before.next(content.as_bytes());
     if tail != format!(",\"h\":\"{chain}\"}}") {
-        return Err("its hash does not fit");
+        return Err(Unsound::Torn("its hash does not fit"));
     }
     let synced = content.rfind(SYNCED).and_then(|at| content[at + SYNCED.len()..].parse().ok());
-    let entry = serde_json::from_str(&format!("{content}}}")).map_err(|_| "it is no known entry")?;
+    let entry = serde_json::from_str(&format!("{content}}}"))
+        .map_err(|fault| Unsound::Unknown(format!("an entry that this version does not know ({fault})")))?;
     Ok((entry, chain, synced))
 }
 
@@ -360,6 +384,20 @@ mod tests {
                 assert!(lines >= 2 && torn.is_some(), "byte {i}");
             }
         }
+    }
+
+    #[test]
+    fn a_sound_line_of_a_later_version_is_refused_and_not_cut_off() {
+        let mut bytes = written(1, |_, _| 0);
+        let chain = String::from_utf8_lossy(&bytes[bytes.len() - 35..bytes.len() - 3]).into_owned();
+        let mut before = [0; 16];
+        for (i, byte) in before.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&chain[2 * i..2 * i + 2], 16).unwrap();
+        }
+        let line = r#"{"t":"something_new","x":1"#;
+        let hash = Chain(before).next(line.as_bytes());
+        bytes.extend(format!("{line},\"h\":\"{hash}\"}}\n").bytes());
+        assert!(matches!(read_bytes(&bytes), Err(ReadError::Misfit { line: 2, .. })));
     }
 
     #[test]

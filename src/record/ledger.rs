@@ -43,7 +43,6 @@ struct Slot {
     http: u16,
     status: Option<Status>,
     class: Option<ErrorClass>,
-    begun: bool,
     /// Begun in a session that has not ended in good order: it may be on its way.
     under_way: bool,
     /// Some try of it may have had effect without an answer that says so.
@@ -93,7 +92,6 @@ impl Ledger {
             http: 0,
             status: None,
             class: None,
-            begun: false,
             under_way: false,
             open: false,
         };
@@ -113,7 +111,6 @@ impl Ledger {
             Entry::Begin { ops, .. } => {
                 for op in ops {
                     if let Some(slot) = self.slots.get_mut(*op as usize) {
-                        slot.begun = true;
                         slot.under_way = true;
                         slot.status = None;
                         slot.class = None;
@@ -211,11 +208,6 @@ impl Ledger {
         slot.status.map(|status| (status, slot.class))
     }
 
-    /// Whether it was about to be sent, in any session.
-    pub fn is_begun(&self, op: u32) -> bool {
-        self.slots.get(op as usize).is_some_and(|slot| slot.begun)
-    }
-
     /// Whether its last try was refused by the server.
     pub fn met_refusal(&self, op: u32) -> bool {
         self.slots
@@ -246,11 +238,6 @@ impl Ledger {
     /// Whether it may have had effect without an answer that says so.
     pub fn may_have_had_effect(&self, op: u32) -> bool {
         self.slots.get(op as usize).is_some_and(|slot| slot.open || slot.under_way)
-    }
-
-    /// The tries that were made of it, over all sessions.
-    pub fn attempts(&self, op: u32) -> u16 {
-        self.slots.get(op as usize).map_or(0, |slot| slot.attempts)
     }
 
     /// What the results say of an operation. `home` is the server it belongs to, if that is known.

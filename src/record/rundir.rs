@@ -39,6 +39,12 @@ pub enum DirError {
     /// It holds something already.
     #[error("{0} is not empty: name a directory that is not there yet, or leave --run-dir out")]
     NotEmpty(String),
+    /// It is no directory.
+    #[error("{0} is no directory: name one that is not there yet, or leave --run-dir out")]
+    NotADirectory(String),
+    /// The input is no longer what was checked.
+    #[error("the input changed while it was read: run it again")]
+    InputChanged,
     /// It is not a run, or not one that this version knows, or was altered.
     #[error("{0}")]
     NotARun(String),
@@ -52,7 +58,7 @@ impl DirError {
     pub fn exit(&self) -> Exit {
         match self {
             DirError::Io { .. } => Exit::Unwritable,
-            DirError::NotEmpty(_) => Exit::Usage,
+            DirError::NotEmpty(_) | DirError::NotADirectory(_) | DirError::InputChanged => Exit::Usage,
             DirError::NotARun(_) => Exit::NotARun,
             DirError::InUse(_) => Exit::InUse,
         }
@@ -123,6 +129,9 @@ impl RunDir {
         let is_empty = match std::fs::read_dir(path) {
             Ok(mut entries) => entries.next().is_none(),
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => true,
+            Err(_) if path.exists() && !path.is_dir() => {
+                return Err(DirError::NotADirectory(path.display().to_string()));
+            }
             Err(fault) => return Err(DirError::io(path)(fault)),
         };
         if is_empty { Ok(()) } else { Err(DirError::NotEmpty(path.display().to_string())) }
@@ -235,8 +244,7 @@ impl RunDir {
         let digest =
             disk::write_whole(&path, |out| copy_and_hash(input.open()?, out)).map_err(DirError::io(&path))?;
         if digest != facts.input.sha256 {
-            let changed = io::Error::other("the input changed while it was read: run it again");
-            return Err(DirError::io(&path)(changed));
+            return Err(DirError::InputChanged);
         }
         let path = self.file(RUN_JSON);
         disk::write_whole(&path, |out| {
@@ -262,6 +270,12 @@ impl RunDir {
         Ok(Chain::seed(&text, &facts.input.sha256))
     }
 
+    /// Whether the last session has ended in good order, as far as the journal's last line tells.
+    pub fn looks_closed(&self) -> bool {
+        std::fs::File::open(self.file(JOURNAL))
+            .is_ok_and(|file| journal::looks_closed(&file).unwrap_or(false))
+    }
+
     /// Reads the journal of a run, locked for this process.
     ///
     /// # Errors
@@ -274,9 +288,15 @@ impl RunDir {
         }
         let file = match disk::open_log(&path) {
             Ok(file) => file,
+            // Killed before it began: then it begins now.
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound && !self.results().exists() => {
+                let journal = self.start_journal(facts)?;
+                let ledger = Ledger::new(job.operations.len());
+                return Ok(Opened { journal, ledger, sessions: Vec::new(), torn: None, closed: false });
+            }
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
                 return Err(DirError::NotARun(format!(
-                    "{shown} has no {JOURNAL}: nothing was sent; run the job anew"
+                    "{shown} has results and no {JOURNAL}: it is not whole"
                 )));
             }
             Err(fault) => return Err(DirError::io(&path)(fault)),

@@ -88,6 +88,10 @@ pub struct HttpTransport {
     method: Method,
 }
 
+/// Of the time for an exchange, so much may go into the connection: if the whole of it were used
+/// up there, nobody could say that no request was sent.
+const CONNECT_SHARE: f64 = 0.8;
+
 /// Longest text that is kept of an answer or fault, in characters.
 const MAX_ERROR_CHARS: usize = 500;
 
@@ -115,7 +119,7 @@ impl HttpTransport {
             .no_proxy()
             .http1_only()
             .timeout(options.timeout)
-            .connect_timeout(options.connect_timeout)
+            .connect_timeout(options.connect_timeout.min(options.timeout.mul_f64(CONNECT_SHARE)))
             .pool_max_idle_per_host(options.connections);
         if base.scheme() == "http" {
             // Without TLS no certificate store is needed, and a machine may have none.

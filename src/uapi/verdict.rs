@@ -140,11 +140,14 @@ fn join(words: Vec<String>) -> String {
 /// Sorts the API's own words. They follow the account's language, so only texts that were seen in
 /// public clients are looked for, and everything else is `api`.
 fn classify(words: &[String]) -> ErrorClass {
-    const NO_MAILBOX: [&str; 2] = ["do not have an email account named", "does not exist"];
+    const NO_MAILBOX: &str = "do not have an email account named";
     const NOT_PERMITTED: [&str; 4] =
         ["do not have the feature", "do not have access", "permission denied", "access denied"];
     let text = words.join("\n").to_lowercase();
-    if NO_MAILBOX.iter().any(|p| text.contains(p)) {
+    // Many things may not exist; only a mailbox that does not is nobody's fault.
+    let is_gone =
+        text.contains("does not exist") && (text.contains("email account") || text.contains("mailbox"));
+    if text.contains(NO_MAILBOX) || is_gone {
         ErrorClass::NoSuchMailbox
     } else if NOT_PERMITTED.iter().any(|p| text.contains(p)) {
         ErrorClass::NotPermitted
@@ -235,6 +238,14 @@ mod tests {
             (
                 r#"{"result":{"status":0,"errors":["Provide the domain"],"data":null}}"#,
                 rejected(Api, "Provide the domain"),
+            ),
+            (
+                r#"{"status":0,"errors":["The email account a@example.com does not exist."]}"#,
+                rejected(NoSuchMailbox, "The email account a@example.com does not exist."),
+            ),
+            (
+                r#"{"status":0,"errors":["The domain example.com does not exist."]}"#,
+                rejected(Api, "The domain example.com does not exist."),
             ),
             (r#"{"status":0,"errors":null,"messages":null}"#, rejected(Api, "the server gave no reason")),
             (r#"{"status":0,"errors":"one string","data":1}"#, rejected(Api, "one string")),

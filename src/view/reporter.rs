@@ -37,7 +37,7 @@ const TICKS_A_SECOND: u32 = 10;
 /// Without a bar, how far it is is told this often.
 const TICKS_A_PROGRESS_LINE: u32 = 10 * TICKS_A_SECOND;
 
-/// The same when the program is unwinding or has forgotten to say the end.
+/// How long the end is waited for when the program is unwinding or has forgotten to say it.
 const SHORT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a [`Reporter`] is to show, and where.
