@@ -215,7 +215,7 @@ pub struct CredentialArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Limits")]
+#[command(next_help_heading = "Limits (resume keeps those of its run)")]
 pub struct LimitArgs {
     /// Most calls per server, each try counted: 10/s, 600/m, 100/h, or none [default: 10/s].
     #[arg(long, value_name = "N/UNIT")]

@@ -61,11 +61,8 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let limits = args.limits.over(settings.limits.clone());
     let credential = target::credential(server.as_ref())?;
     let target = target::prepare(server.as_ref().zip(credential), &settings, &limits, &dir, &job)?;
-    live.note(&format!(
-        "resuming {shown}: {} of {} operations to do",
-        plan.to_do.len(),
-        job.operations.len()
-    ));
+    let (to_do, all) = (plan.to_do.len(), job.operations.len());
+    live.note(&format!("resuming {shown}: {to_do} of {all} operations to do at {} as {}", home.0, home.1));
     let closed = session::carry_out(
         Work {
             dir: &dir,
@@ -81,10 +78,24 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
             settled: plan.settled,
             to_do: plan.to_do,
             last: plan.last,
+            again: again(args),
         },
         &mut live,
     )?;
     run::finish(live, &dir, &args.output, closed)
+}
+
+/// The flags that say what is taken up.
+fn again(args: &ResumeArgs) -> Vec<String> {
+    let classes: Vec<&str> = args.retry.iter().map(|class| class.word()).collect();
+    let mut flags = Vec::new();
+    if args.retry_failed {
+        flags.push("--retry-failed".to_owned());
+    }
+    if !classes.is_empty() {
+        flags.push(format!("--retry={}", classes.join(",")));
+    }
+    flags
 }
 
 /// What this session takes up.
@@ -180,7 +191,8 @@ fn nothing_to_do(
         dir.write_summary(&summary)?;
     }
     live.note(&format!("{} is through: there is nothing to resume", dir.path().display()));
-    let closed = Closed { exit, summary, tally, left: 0, stopped: None, elapsed: Duration::ZERO };
+    let closed =
+        Closed { exit, summary, tally, left: 0, stopped: None, elapsed: Duration::ZERO, again: Vec::new() };
     run::finish(live, dir, &args.output, closed)
 }
 

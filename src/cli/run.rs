@@ -73,6 +73,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
             settled: Vec::new(),
             to_do,
             last: 0,
+            again: Vec::new(),
         },
         &mut live,
     )?;
@@ -213,6 +214,7 @@ fn rehearse(
     };
     let summary = dir.summarise(&material, &tally, vec![session], exit, ended);
     dir.write_summary(&summary)?;
-    let closed = Closed { exit, summary, tally, left: 0, stopped: None, elapsed: begun.elapsed() };
+    let closed =
+        Closed { exit, summary, tally, left: 0, stopped: None, elapsed: begun.elapsed(), again: Vec::new() };
     finish(live, &dir, &args.output, closed)
 }

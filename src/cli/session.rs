@@ -36,6 +36,8 @@ pub struct Work<'a> {
     pub to_do: Vec<u32>,
     /// How many of them, at the end, wait until all others have ended.
     pub last: usize,
+    /// Flags that a later session needs to take up the same.
+    pub again: Vec<String>,
 }
 
 /// What came of it.
@@ -49,13 +51,15 @@ pub struct Closed {
     pub stopped: Option<String>,
     /// How long it took.
     pub elapsed: Duration,
+    /// Flags of this session that the next one needs too, to take up the same.
+    pub again: Vec<String>,
 }
 
 /// Carries out a session and writes everything down.
 pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, Failure> {
     let begun = Instant::now();
     open(&mut work)?;
-    let Work { dir, job, limits, home, sessions, to_do, last, .. } = work;
+    let Work { dir, job, limits, home, sessions, to_do, last, again, .. } = work;
     let mut done_before =
         (0..job.operations.len() as u32).filter(|op| work.ledger.ended(*op).is_some()).count();
     // What is taken up again is still to be done.
@@ -112,13 +116,13 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
         Ok((summary, tally)) => {
             // The accounting has the last word.
             let exit = if summary.exit_code == exit.code() { exit } else { Exit::Internal };
-            Ok(Closed { exit, summary, tally, left, stopped, elapsed })
+            Ok(Closed { exit, summary, tally, left, stopped, elapsed, again })
         }
         Err(fault) => {
             // What is known is shown all the same; the journal has it, and a resume goes on from it.
             let tally = material.write_results(std::io::sink()).unwrap_or_default();
             let summary = dir.summarise(&material, &tally, sessions, Exit::Unwritable, Stamp::now());
-            Ok(Closed { exit: Exit::Unwritable, summary, tally, left, stopped: Some(fault), elapsed })
+            Ok(Closed { exit: Exit::Unwritable, summary, tally, left, stopped: Some(fault), elapsed, again })
         }
     }
 }

@@ -216,7 +216,7 @@ fn closing(dir: &RunDir, closed: &Closed) -> Closing {
         matches!(class, BadAnswer | Connect | Http | Throttled | Timeout)
     };
     let resume_command = if closed.left > 0 {
-        Some(resume(&[]))
+        Some(resume(&closed.again.iter().map(String::as_str).collect::<Vec<_>>()))
     } else if summary.error_classes.keys().any(is_passing) {
         Some(resume(&["--retry-failed"]))
     } else {

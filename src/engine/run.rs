@@ -303,7 +303,12 @@ impl<'a, 'o> Run<'a, 'o> {
             }
             Bad::GoOn { rest: Some(pause) } if !pause.is_zero() => {
                 let server = &self.lanes[index].name;
-                self.observer.on(&Event::Paused { server, pause, reason: &error });
+                let reason = if class == ErrorClass::Throttled {
+                    error
+                } else {
+                    format!("failures in a row: {error}")
+                };
+                self.observer.on(&Event::Paused { server, pause, reason: &reason });
             }
             Bad::GoOn { .. } => {}
         }

@@ -208,7 +208,7 @@ pub enum ReadError {
     Io(#[from] io::Error),
     /// A line that had been on the disk is not what was written.
     #[error(
-        "line {line} of the journal is damaged or was altered ({why}), and what follows it had been safely on the disk"
+        "line {line} of the journal is damaged or was altered ({why}), and what follows it had been safely on the disk; take what is known from its results, and start a new run for the rest"
     )]
     Damaged {
         /// Its number, from 1.

@@ -29,7 +29,7 @@ pub struct RunDir {
 #[derive(Debug, thiserror::Error)]
 pub enum DirError {
     /// It cannot be made or written.
-    #[error("{path}: {source}")]
+    #[error("{path} cannot be made, read or written: {source}")]
     Io {
         /// The file or directory.
         path: String,

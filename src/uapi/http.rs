@@ -256,7 +256,11 @@ fn from_fault(fault: reqwest::Error) -> Verdict {
     match (fault.is_connect(), fault.is_timeout()) {
         (true, true) => Verdict::NotSent { class: ErrorClass::Timeout, error, lasting: false },
         (true, false) => match tls_fault(&fault) {
-            Some(tls) => Verdict::NotSent { class: ErrorClass::Tls, error: clean(&tls), lasting: true },
+            Some(tls) => {
+                let no_tls =
+                    if tls.contains("InvalidContentType") { ": no TLS is spoken at this port" } else { "" };
+                Verdict::NotSent { class: ErrorClass::Tls, error: clean(&tls) + no_tls, lasting: true }
+            }
             None => Verdict::NotSent { class: ErrorClass::Connect, error, lasting: false },
         },
         (false, true) => Verdict::Open { class: ErrorClass::Timeout, error: "no answer in time".into() },

@@ -47,7 +47,7 @@ pub const fn guidance(class: ErrorClass) -> Guidance {
         ErrorClass::Excluded => ("left out by your own selection", "nothing to do, if that is as intended"),
         ErrorClass::NoSuchMailbox => (
             "the server says that there is no such mailbox",
-            "check the spelling, and whether it was deleted; a leaked list is full of these",
+            "check the spelling, the account (--user), and whether it was deleted",
         ),
         ErrorClass::NotPermitted => (
             "the account or the credential lacks the feature or the right",
@@ -82,7 +82,7 @@ pub const fn guidance(class: ErrorClass) -> Guidance {
         ErrorClass::Undone => ("taken back by a later undo", "nothing to do"),
         ErrorClass::Auth => (
             "the server refused the credential (401 or 403)",
-            "check token, account and firewall before another try: bad logins can block your address",
+            "a new token: resume with --token-file; a wrong --user or --server: start a new run",
         ),
         ErrorClass::Tls => (
             "the certificate or the TLS handshake is not sound",

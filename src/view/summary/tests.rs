@@ -55,7 +55,7 @@ Finished, not all of it well (exit code 1) after 41m 40s: 25,000 operations
   web02 halted: 401: token refused
 Why:
   150 no_such_mailbox: the server says that there is no such mailbox; check the
-    spelling, and whether it was deleted; a leaked list is full of these
+    spelling, the account (--user), and whether it was deleted
   2 timeout: no whole answer came in time; resume, with --retry timeout for
     those that ended, perhaps with fewer --jobs or a longer --timeout
 The first 2 of 152:
