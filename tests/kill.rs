@@ -119,6 +119,9 @@ fn a_torn_line_at_the_journals_end_is_cut_and_told() {
     let keep = journal.match_indices("\"t\":\"end\"").nth(4).unwrap().0;
     let fragment = keep + 20;
     std::fs::write(place.path("run/journal.jsonl"), &journal[..fragment]).unwrap();
+    for written_at_the_end in ["results.csv", "summary.json"] {
+        std::fs::remove_file(place.path("run").join(written_at_the_end)).unwrap();
+    }
     let resumed = expect(place.mailsweep(&["resume", "run"]), 0);
     assert!(stderr(&resumed).contains("torn"), "{}", stderr(&resumed));
     assert_eq!(place.column("run", "status"), ["ok"; 10]);
@@ -139,4 +142,39 @@ fn a_journal_that_was_changed_is_refused() {
     assert_eq!(code(&refused), 6, "{}", stderr(&refused));
     assert!(stderr(&refused).contains("line 3"), "{}", stderr(&refused));
     assert_eq!(sandbox.requests().len(), before, "nothing was sent");
+}
+
+#[test]
+fn a_journal_that_was_cut_after_its_run_had_ended_is_refused() {
+    let place = Place::new();
+    place.write("job.csv", job(5));
+    let sandbox = server(5, 0, Script::default());
+    expect(place.run_against(&sandbox.url(), &["--rate", "none"]), 0);
+    let journal = place.read("run/journal.jsonl");
+    let before = sandbox.requests().len();
+    let ends: Vec<usize> = journal.match_indices('\n').map(|(at, _)| at + 1).collect();
+    for cut in [0, ends[0], ends[3], ends[ends.len() - 2]] {
+        std::fs::write(place.path("run/journal.jsonl"), &journal[..cut]).unwrap();
+        let refused = expect(place.mailsweep(&["resume", "run"]), 6);
+        assert!(stderr(&refused).contains("cut or replaced"), "{cut}: {}", stderr(&refused));
+    }
+    assert_eq!(sandbox.requests().len(), before, "nothing was sent");
+}
+
+#[test]
+fn settings_that_were_changed_while_the_run_was_dead_are_refused() {
+    let place = Place::new();
+    place.write("job.csv", job(5));
+    let sandbox = server(5, 0, Script::default());
+    expect(place.run_against(&sandbox.url(), &["--rate", "none"]), 0);
+    // As after a kill: one record of what was done, and none of its end.
+    let journal = place.read("run/journal.jsonl");
+    let keep = journal.match_indices('\n').nth(1).unwrap().0 + 1;
+    std::fs::write(place.path("run/journal.jsonl"), &journal[..keep]).unwrap();
+    for written_at_the_end in ["results.csv", "summary.json"] {
+        std::fs::remove_file(place.path("run").join(written_at_the_end)).unwrap();
+    }
+    let changed = place.read("run/run.json").replace("\"retries\": 4", "\"retries\": 5");
+    std::fs::write(place.path("run/run.json"), changed).unwrap();
+    expect(place.mailsweep(&["resume", "run"]), 6);
 }

@@ -306,3 +306,36 @@ fn a_handshake_that_fails_sends_nothing_of_the_request() {
         assert!(!bytes.windows(TOKEN.len()).any(|part| part == TOKEN.as_bytes()));
     }
 }
+
+#[test]
+fn a_refusal_counts_before_its_body_has_come() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (counted, count) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for (number, socket) in listener.incoming().enumerate() {
+            let (Ok(mut socket), counted) = (socket, counted.clone()) else { return };
+            std::thread::spawn(move || {
+                let mut request = [0; 4096];
+                let _ = socket.read(&mut request);
+                let _ = counted.send(());
+                if number == 2 {
+                    let _ = socket.write_all(b"HTTP/1.1 401 No\r\nContent-Length: 400\r\n\r\n<html>");
+                    // The rest never comes.
+                    let _ = socket.read(&mut request);
+                } else {
+                    let head = format!(
+                        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                        OK.len()
+                    );
+                    let _ = socket.write_all((head + OK).as_bytes());
+                }
+            });
+        }
+    });
+    let place = Place::new();
+    place.write("job.csv", support::job(100));
+    expect(place.run_against(&url, &["--rate", "50/s", "--timeout", "60s"]), 4);
+    let asked = count.try_iter().count();
+    assert!((3..20).contains(&asked), "{asked} of 200 were asked, though the third was refused");
+}

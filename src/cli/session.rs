@@ -162,7 +162,7 @@ fn open(work: &mut Work<'_>) -> Result<(), Failure> {
         let at = work.journal.append(&entry, synced);
         work.ledger.apply(&entry, at);
     }
-    work.journal.flush().map_err(|fault| Failure::new(Exit::Unwritable, fault))
+    work.journal.flush_to_disk().map_err(|fault| Failure::new(Exit::Unwritable, fault))
 }
 
 /// What the session's end and its results come to.

@@ -188,10 +188,9 @@ fn what_is_about_to_happen(
 
 fn closing(dir: &RunDir, closed: &Closed) -> Closing {
     let Closed { summary, tally, .. } = closed;
-    let mut files = vec![("results".to_owned(), dir.results())];
-    if tally.has_unfinished {
-        files.push(("unfinished".to_owned(), dir.unfinished()));
-    }
+    // After a fault of the disk not all of them may be there.
+    let mut files = vec![("results".to_owned(), dir.results()), ("unfinished".to_owned(), dir.unfinished())];
+    files.retain(|(_, path)| path.exists());
     files.push(("everything".to_owned(), dir.path().to_owned()));
     let failures = tally.first_failures.iter().map(|failure| FailureLine {
         row: failure.row,

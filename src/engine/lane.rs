@@ -168,16 +168,10 @@ impl<'a> Lane<'a> {
         if self.halted.is_some() {
             return Turn::Rest;
         }
-        if let Some(until) = self.paused_until.filter(|until| *until > now) {
-            return Turn::Wait(until);
-        }
-        let most = match self.breaker.permit(now) {
-            Permit::Wait(until) => return Turn::Wait(until),
-            Permit::Normal if self.is_proven() => self.limits.jobs.get() as usize,
-            Permit::Normal | Permit::Probe => 1,
-        };
-        if self.in_flight + self.unrecorded >= most {
-            return Turn::Rest;
+        match self.most_at_once(now) {
+            Err(until) => return Turn::Wait(until),
+            Ok(most) if self.in_flight + self.unrecorded >= most => return Turn::Rest,
+            Ok(_) => {}
         }
         let due = self.retries.peek().map(|Reverse(retry)| retry.due);
         let retry_is_due = due.is_some_and(|due| due <= now);
@@ -208,6 +202,7 @@ impl<'a> Lane<'a> {
         chains: &mut Chains,
         function: impl Fn(u32) -> Function,
         record: u64,
+        now: Instant,
     ) -> Vec<u32> {
         let mut begun = Vec::new();
         if self.halted.is_some() {
@@ -216,8 +211,9 @@ impl<'a> Lane<'a> {
         let window = self.window();
         while self.begun.len() < window {
             let Some(next) = self.queue.peek(chains) else { break };
-            // A release that was begun is never sent again, so none is begun ahead of its turn.
-            let is_its_turn = self.begun.is_empty() && self.has_room();
+            // A release that was begun is never sent again, so none is begun while it could not go
+            // out, but for the rate.
+            let is_its_turn = self.begun.is_empty() && self.has_room(now);
             if !is_its_turn && !function(next).is_repeatable() {
                 break;
             }
@@ -229,8 +225,20 @@ impl<'a> Lane<'a> {
         begun
     }
 
-    fn has_room(&self) -> bool {
-        self.in_flight + self.unrecorded < self.limits.jobs.get() as usize
+    /// How many requests may be on their way now, or when to ask again.
+    fn most_at_once(&self, now: Instant) -> Result<usize, Instant> {
+        if let Some(until) = self.paused_until.filter(|until| *until > now) {
+            return Err(until);
+        }
+        match self.breaker.permit(now) {
+            Permit::Wait(until) => Err(until),
+            Permit::Normal if self.is_proven() => Ok(self.limits.jobs.get() as usize),
+            Permit::Normal | Permit::Probe => Ok(1),
+        }
+    }
+
+    fn has_room(&self, now: Instant) -> bool {
+        self.most_at_once(now).is_ok_and(|most| self.in_flight + self.unrecorded < most)
     }
 
     /// How many operations may be begun ahead: what a tenth of a second may need.

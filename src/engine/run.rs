@@ -44,7 +44,9 @@ pub async fn run<R: Recorder>(
     loop {
         let wake = run.send_what_may_be_sent(&mut in_flight);
         if !run.batch.is_empty() {
-            run.submitted = recorder.submit(std::mem::take(&mut run.batch));
+            // What cannot be taken back must not be forgotten even if the power fails.
+            let to_disk = std::mem::take(&mut run.begins_unrepeatable);
+            run.submitted = recorder.submit(std::mem::take(&mut run.batch), to_disk);
         }
         if run.is_through(in_flight.is_empty()) {
             break;
@@ -120,6 +122,8 @@ struct Run<'a, 'o> {
     chains: Chains,
     /// Entries of this turn.
     batch: Vec<Entry>,
+    /// Whether one of them begins an operation that is never sent twice.
+    begins_unrepeatable: bool,
     submitted: u64,
     written: u64,
     /// Outcomes whose record is not written yet, in order.
@@ -159,6 +163,7 @@ impl<'a, 'o> Run<'a, 'o> {
             lanes: lanes.into_iter().map(Lane::new).collect(),
             chains,
             batch: Vec::new(),
+            begins_unrepeatable: false,
             submitted: 0,
             written: 0,
             unwritten: VecDeque::new(),
@@ -192,8 +197,9 @@ impl<'a, 'o> Run<'a, 'o> {
             }
             let job = self.job;
             let record = self.submitted + self.batch.len() as u64 + 1;
-            let ops = self.lanes[index].begin(&mut self.chains, |op| function(job, op), record);
+            let ops = self.lanes[index].begin(&mut self.chains, |op| function(job, op), record, now);
             if !ops.is_empty() {
+                self.begins_unrepeatable |= ops.iter().any(|op| !function(job, *op).is_repeatable());
                 self.batch.push(Entry::Begin { at: (self.clock)(), ops });
             }
         }

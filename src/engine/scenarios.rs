@@ -491,7 +491,7 @@ struct SlowRecord {
 }
 
 impl Recorder for SlowRecord {
-    fn submit(&mut self, batch: Vec<Entry>) -> u64 {
+    fn submit(&mut self, batch: Vec<Entry>, _: bool) -> u64 {
         self.entries.extend(batch);
         self.entries.len() as u64
     }

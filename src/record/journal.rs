@@ -72,6 +72,7 @@ pub struct Journal {
     chain: Chain,
     /// The highest sync that a line has noted.
     noted: u64,
+    synced: u64,
 }
 
 impl Journal {
@@ -82,7 +83,7 @@ impl Journal {
     pub fn create(path: &Path, seed: Chain) -> io::Result<Journal> {
         let file = disk::create_log(path)?;
         lock(&file)?;
-        Ok(Journal { file, buffer: Vec::new(), offset: 0, chain: seed, noted: 0 })
+        Ok(Journal { file, buffer: Vec::new(), offset: 0, chain: seed, noted: 0, synced: 0 })
     }
 
     /// Goes on with a journal that was read up to `tail`; what stands behind it is cut off.
@@ -95,7 +96,14 @@ impl Journal {
         }
         // What was read may be in the page cache alone; what follows builds on it.
         file.sync_all()?;
-        Ok(Journal { file, buffer: Vec::new(), offset: tail.offset, chain: tail.chain, noted: tail.noted })
+        Ok(Journal {
+            file,
+            buffer: Vec::new(),
+            offset: tail.offset,
+            chain: tail.chain,
+            noted: tail.noted,
+            synced: tail.offset,
+        })
     }
 
     /// Puts one entry at the end of what the next [`flush`](Self::flush) writes, and returns the
@@ -131,6 +139,17 @@ impl Journal {
         Ok(())
     }
 
+    /// The same, and waits until it is on the disk; the next line notes that.
+    ///
+    /// # Errors
+    /// If it cannot be written or synced.
+    pub fn flush_to_disk(&mut self) -> io::Result<()> {
+        self.flush()?;
+        self.file.sync_data()?;
+        self.synced = self.offset;
+        Ok(())
+    }
+
     /// The file, for syncing it from elsewhere.
     ///
     /// # Errors
@@ -139,9 +158,9 @@ impl Journal {
         self.file.try_clone()
     }
 
-    /// How much of it is noted to be on the disk.
+    /// How much of it is on the disk, as far as it knows itself.
     pub fn synced(&self) -> u64 {
-        self.noted
+        self.synced
     }
 
     /// Where the next line goes.
@@ -256,7 +275,9 @@ pub fn read(
             Err(Unsound::Unknown(why)) => return Err(ReadError::Misfit { line: number, why }),
             Err(Unsound::Torn(why)) => {
                 let (torn, synced) = look_behind(&line, &mut reader)?;
-                if tail.noted.max(synced) > tail.offset {
+                // The first line is on the disk before anything is sent.
+                let is_first = number == 1 && line.ends_with(b"\n");
+                if is_first || tail.noted.max(synced) > tail.offset {
                     return Err(ReadError::Damaged { line: number, why });
                 }
                 return Ok((tail, Some(torn)));
@@ -405,7 +426,8 @@ mod tests {
         let whole = written(3, |_, _| 0);
         let lines: Vec<&[u8]> = whole.split_inclusive(|b| *b == b'\n').collect();
         assert_eq!(read_bytes(&[lines[0], lines[2]].concat()).unwrap().0, 1);
-        assert_eq!(read_bytes(&[lines[1], lines[0], lines[2]].concat()).unwrap().0, 0);
+        let swapped = [lines[1], lines[0], lines[2]].concat();
+        assert!(matches!(read_bytes(&swapped), Err(ReadError::Damaged { line: 1, .. })));
     }
 
     #[test]

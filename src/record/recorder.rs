@@ -15,8 +15,9 @@ use super::ledger::Ledger;
 
 /// Where the engine leaves what happened. An entry counts once it is written.
 pub trait Recorder {
-    /// Hands entries over, in order; returns how many have been handed over in all.
-    fn submit(&mut self, batch: Vec<Entry>) -> u64;
+    /// Hands entries over, in order; returns how many have been handed over in all. With `to_disk`
+    /// they count as written only when they are on the disk.
+    fn submit(&mut self, batch: Vec<Entry>, to_disk: bool) -> u64;
 
     /// Waits until more than `seen` of them are written and returns how many. Waits for ever if no
     /// more are to come; may be dropped at any time.
@@ -71,11 +72,15 @@ impl JournalRecorder {
         (self.journal, self.ledger, self.fault.map_or(synced, Err))
     }
 
-    fn write(&mut self, batch: Vec<Entry>) -> Result<(), WriteFault> {
+    fn write(&mut self, batch: Vec<Entry>, to_disk: bool) -> Result<(), WriteFault> {
         self.syncer.check()?;
         let synced = self.syncer.synced();
         let lines: Vec<u64> = batch.iter().map(|entry| self.journal.append(entry, synced)).collect();
-        self.journal.flush()?;
+        if to_disk {
+            self.journal.flush_to_disk()?;
+        } else {
+            self.journal.flush()?;
+        }
         for (entry, at) in batch.iter().zip(lines) {
             self.ledger.apply(entry, at);
         }
@@ -86,10 +91,10 @@ impl JournalRecorder {
 }
 
 impl Recorder for JournalRecorder {
-    fn submit(&mut self, batch: Vec<Entry>) -> u64 {
+    fn submit(&mut self, batch: Vec<Entry>, to_disk: bool) -> u64 {
         let submitted = self.written + batch.len() as u64;
         if self.fault.is_none() {
-            self.fault = self.write(batch).err();
+            self.fault = self.write(batch, to_disk).err();
         }
         submitted
     }
@@ -181,7 +186,7 @@ pub struct Remembered {
 
 #[cfg(test)]
 impl Recorder for Remembered {
-    fn submit(&mut self, batch: Vec<Entry>) -> u64 {
+    fn submit(&mut self, batch: Vec<Entry>, _: bool) -> u64 {
         self.entries.extend(batch);
         self.entries.len() as u64
     }

@@ -8,7 +8,7 @@ use super::entry::{Entry, Session, Stamp};
 use super::facts::{FORMAT, RunFacts};
 use super::journal::{self, Chain, Journal, ReadError, Torn};
 use super::ledger::Ledger;
-use super::summary::SessionFigures;
+use super::summary::{SessionFigures, Summary};
 use crate::domain::Exit;
 use crate::job::{Job, Source};
 
@@ -270,6 +270,12 @@ impl RunDir {
         Ok(Chain::seed(&text, &facts.input.sha256))
     }
 
+    /// The chain hash of the last session that wrote a summary.
+    fn vouched_for(&self) -> Option<String> {
+        let summary: Summary = serde_json::from_slice(&std::fs::read(self.summary()).ok()?).ok()?;
+        summary.sessions.last()?.chain.clone()
+    }
+
     /// Whether the last session has ended in good order, as far as the journal's last line tells.
     pub fn looks_closed(&self) -> bool {
         std::fs::File::open(self.file(JOURNAL))
@@ -289,7 +295,11 @@ impl RunDir {
         let file = match disk::open_log(&path) {
             Ok(file) => file,
             // Killed before it began: then it begins now.
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound && !self.results().exists() => {
+            Err(fault)
+                if fault.kind() == io::ErrorKind::NotFound
+                    && !self.results().exists()
+                    && self.vouched_for().is_none() =>
+            {
                 let journal = self.start_journal(facts)?;
                 let ledger = Ledger::new(job.operations.len());
                 return Ok(Opened { journal, ledger, sessions: Vec::new(), torn: None, closed: false });
@@ -318,6 +328,13 @@ impl RunDir {
             ReadError::Io(fault) => DirError::io(&path)(fault),
             damage => DirError::NotARun(format!("{shown}: {damage}")),
         })?;
+        if let Some(chain) = self.vouched_for()
+            && !sessions.list.iter().any(|session| session.chain.as_deref() == Some(&chain))
+        {
+            return Err(DirError::NotARun(format!(
+                "{shown}: the journal no longer has the end that {SUMMARY} speaks of ({chain}): it was cut or replaced"
+            )));
+        }
         let journal = Journal::go_on(file, tail).map_err(DirError::io(&path))?;
         Ok(Opened { journal, ledger, closed: sessions.closed, sessions: sessions.list, torn })
     }

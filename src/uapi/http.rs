@@ -213,7 +213,22 @@ async fn receive(mut response: Response) -> Answer {
     // Nearly every answer comes in one piece, which then need not be copied.
     let mut first = None;
     let mut joined = Vec::new();
+    // A refusal counts from its first line on: its words are taken only if they are there already.
+    let is_refusal = matches!(status, 401 | 403);
+    let mut patience = 3;
     let lost = loop {
+        if is_refusal {
+            match response.chunk().now_or_never() {
+                Some(Ok(Some(chunk))) if first.is_none() => first = Some(chunk),
+                None if patience > 0 => {
+                    patience -= 1;
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+                _ => {}
+            }
+            break None;
+        }
         let read = first.as_ref().map_or(0, bytes::Bytes::len).max(joined.len());
         match response.chunk().await {
             Ok(Some(chunk)) if read + chunk.len() > MAX_ANSWER_BYTES => break Some(Body::TooLong),

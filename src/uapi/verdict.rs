@@ -65,6 +65,7 @@ fn judge_ok(received: &Received<'_>) -> Verdict {
         }
         Body::Lost { class, error } => return Verdict::Open { class: *class, error: error.clone() },
     };
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     match serde_json::from_slice::<Value>(bytes) {
         Ok(body) => match envelope(&body) {
             Envelope::Success => Verdict::Done,
@@ -77,7 +78,8 @@ fn judge_ok(received: &Received<'_>) -> Verdict {
             bad_answer(what, received, bytes, true)
         }
         Err(_) if bytes.is_empty() => bad_answer("an empty answer", received, bytes, true),
-        Err(_) => bad_answer("not an answer of the API", received, bytes, false),
+        // A page came instead of the API's answer; anything else may have come with it.
+        Err(_) => bad_answer("not an answer of the API", received, bytes, !starts_with(bytes, b"<")),
     }
 }
 
@@ -92,7 +94,12 @@ fn bad_answer(what: &str, received: &Received<'_>, body: &[u8], open: bool) -> V
 }
 
 fn starts_like_json(bytes: &[u8]) -> bool {
-    bytes.iter().find(|b| !b.is_ascii_whitespace()).is_some_and(|b| matches!(b, b'{' | b'['))
+    starts_with(bytes, b"{[")
+}
+
+/// Whether the first byte that is no blank is one of these.
+fn starts_with(bytes: &[u8], first: &[u8]) -> bool {
+    bytes.iter().find(|b| !b.is_ascii_whitespace()).is_some_and(|b| first.contains(b))
 }
 
 /// What an answer with a status other than 200 says for itself.
@@ -282,6 +289,13 @@ mod tests {
         ] {
             assert!(!matches!(answer(200, body), Verdict::Done), "{body}");
         }
+        for body in [
+            r#"{"status":0,"data":{"uapi":{"status":1}}}"#,
+            r#"{"status":0,"result":{"status":1}}"#,
+            r#"{"metadata":{"result":0},"result":{"status":1}}"#,
+        ] {
+            assert!(matches!(answer(200, body), Verdict::Rejected { .. }), "every level counts: {body}");
+        }
         for status in (100..=599).filter(|s| *s != 200) {
             assert!(!matches!(answer(status, r#"{"status":1}"#), Verdict::Done), "{status}");
         }
@@ -295,6 +309,8 @@ mod tests {
         assert!(is_foreign(&answer(200, r#"{"status":1,"err"#), true));
         assert!(is_foreign(&answer(200, r#"{"status":1,,}"#), true));
         assert!(is_foreign(&answer(200, ""), true));
+        assert!(is_foreign(&answer(200, "warning: low on disk\n{\"status\":1}"), true));
+        assert_eq!(answer(200, "\u{feff}{\"status\":1}"), Verdict::Done);
         assert!(is_foreign(&answer(200, &"[".repeat(200_000)), true));
         assert!(is_foreign(&answer(302, ""), false));
         assert!(is_foreign(&answer(404, "Not found"), false));

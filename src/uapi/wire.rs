@@ -19,21 +19,17 @@ pub enum Envelope {
     Alien,
 }
 
-/// Finds the envelope in a parsed body.
+/// Finds the envelope in a parsed body. If there are several, one inside the other, all count.
 pub fn envelope(body: &Value) -> Envelope {
-    if let Some(result) = body.get("result").filter(|r| r.get("status").is_some()) {
-        return level(result);
-    }
     if let Some(outer) = body.get("metadata").filter(|m| m.get("result").is_some())
         && number(&outer["result"]) != Some(1)
     {
         return Envelope::Failure(words(&outer["reason"]));
     }
-    if let Some(inner) = body.get("data").and_then(|d| d.get("uapi")).filter(|u| u.get("status").is_some()) {
-        return level(inner);
-    }
-    if body.get("status").is_some() {
-        return level(body);
+    let places = [body.get("result"), body.get("data").and_then(|data| data.get("uapi")), Some(body)];
+    let mut levels = places.into_iter().flatten().filter(|place| place.get("status").is_some()).map(level);
+    if let Some(first) = levels.next() {
+        return levels.fold(first, |so_far, next| if so_far == Envelope::Success { next } else { so_far });
     }
     // API 2 and WHM's answer for an unknown user have no envelope, but do have words.
     for error in [&body["cpanelresult"]["error"], &body["error"]] {
