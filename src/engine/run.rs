@@ -213,7 +213,7 @@ impl<'a, 'o> Run<'a, 'o> {
         self.under_way.push((index, active.op, sent_at));
         let operation = &self.job.operations[active.op as usize];
         let mailbox = self.job.mailboxes.get(operation.mailbox);
-        let call = lane.transport.call(function(self.job, active.op), mailbox);
+        let call = lane.transport.call("", function(self.job, active.op), mailbox);
         Flight { lane: index, active, sent: now, sent_at, call }
     }
 

@@ -52,7 +52,7 @@ impl<'a> Server<'a> {
 }
 
 impl Transport for Server<'_> {
-    fn call<'b>(&'b self, _: Function, mailbox: &'b str) -> LocalBoxFuture<'b, Answer> {
+    fn call<'b>(&'b self, _: &'b str, _: Function, mailbox: &'b str) -> LocalBoxFuture<'b, Answer> {
         let number = self.calls();
         let (takes, verdict) = (self.behaviour.borrow_mut())(number, mailbox);
         self.seen.borrow_mut().push(Seen { mailbox: mailbox.to_owned(), from: Instant::now(), until: None });

@@ -176,7 +176,13 @@ impl HttpTransport {
 }
 
 impl Transport for HttpTransport {
-    fn call<'a>(&'a self, function: Function, mailbox: &'a str) -> LocalBoxFuture<'a, Answer> {
+    /// An account's own server knows the account by the credential, so it is not named to it.
+    fn call<'a>(
+        &'a self,
+        _account: &'a str,
+        function: Function,
+        mailbox: &'a str,
+    ) -> LocalBoxFuture<'a, Answer> {
         self.exchange(function, mailbox).boxed_local()
     }
 }

@@ -10,5 +10,5 @@ mod verdict;
 mod wire;
 
 pub use http::{Credential, HttpOptions, HttpTransport, Method, SetupError};
-pub use transport::{Answer, Transport, Verdict};
+pub use transport::{Answer, Found, Question, Reader, Reading, Token, Transport, Verdict};
 pub use verdict::MAX_ANSWER_BYTES;

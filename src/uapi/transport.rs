@@ -1,5 +1,6 @@
 //! The seam between deciding and sending: the engine asks a [`Transport`] for one call and gets one
-//! [`Answer`]. Tests put a script behind it, the program puts HTTP there.
+//! [`Answer`]. Tests put a script behind it, the program puts HTTP there. Reading is a trait of its
+//! own: whoever holds only a [`Reader`] has no way to change anything.
 
 use std::time::Duration;
 
@@ -7,10 +8,70 @@ use futures::future::LocalBoxFuture;
 
 use crate::domain::{ErrorClass, Function};
 
+/// Whatever can make a reading call.
+pub trait Reader {
+    /// Asks one question, once. Never fails: what goes wrong is a verdict.
+    fn read<'a>(&'a self, question: Question<'a>) -> LocalBoxFuture<'a, Reading>;
+}
+
 /// Whatever can make a changing call.
 pub trait Transport {
-    /// Makes one call about one mailbox, once. Never fails: what goes wrong is a verdict.
-    fn call<'a>(&'a self, function: Function, mailbox: &'a str) -> LocalBoxFuture<'a, Answer>;
+    /// Makes one call about one mailbox of one account, once. Never fails: what goes wrong is a
+    /// verdict.
+    fn call<'a>(
+        &'a self,
+        account: &'a str,
+        function: Function,
+        mailbox: &'a str,
+    ) -> LocalBoxFuture<'a, Answer>;
+}
+
+/// What can be asked without changing anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question<'a> {
+    /// Which domains there are and whose they are, a whole server at once: WHM's `get_domain_info`.
+    DomainInfo,
+    /// Whose this domain is: WHM's `getdomainowner`.
+    DomainOwner(&'a str),
+    /// Which mail domains the account has: `Email::list_mail_domains`.
+    MailDomains,
+    /// Which API tokens the account has, and until when: `Tokens::list`.
+    Tokens,
+}
+
+/// What came of one question.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// The HTTP status, where there was an answer at all.
+    pub http_status: Option<u16>,
+    /// What it means; [`Verdict::Done`] if there is an answer in `found`.
+    pub verdict: Verdict,
+    /// The answer.
+    pub found: Found,
+}
+
+/// The answer to a [`Question`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Found {
+    /// None.
+    #[default]
+    Nothing,
+    /// To [`Question::DomainInfo`] and [`Question::MailDomains`]: domains as mailboxes have them
+    /// (lower case, A-labels), each with its account.
+    Domains(Vec<(String, String)>),
+    /// To [`Question::DomainOwner`]: the account; `None` if the domain is not there or not visible.
+    Owner(Option<String>),
+    /// To [`Question::Tokens`].
+    Tokens(Vec<Token>),
+}
+
+/// One API token as the server lists it; never the secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Its name.
+    pub name: String,
+    /// When it ends, in seconds since 1970; `None` if it does not.
+    pub expires_at: Option<i64>,
 }
 
 /// What came of one call.
