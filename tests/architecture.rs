@@ -14,7 +14,7 @@ const ROOMS: [(&str, &[&str], &[&str]); 9] = [
         &["std::fs", "reqwest", "clap", "indicatif", "std::net"],
     ),
     ("sandbox", &["domain"], &["clap", "indicatif"]),
-    ("fleet", &["domain", "uapi"], &["clap", "tokio"]),
+    ("fleet", &["domain", "uapi", "engine"], &["clap", "tokio"]),
     ("view", &["domain", "engine", "record"], &["std::fs", "reqwest", "clap", "std::net"]),
     ("cli", &["domain", "job", "uapi", "record", "engine", "sandbox", "fleet", "view"], &["governor"]),
 ];

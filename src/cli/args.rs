@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::domain::{Action, Channel, ErrorClass};
-use crate::engine::{MaxErrors, Rate};
+use crate::engine::{MaxErrors, Rate, parse_time};
 use crate::fleet::Api;
 use crate::job::{parse_channels, parse_delimiter};
 
@@ -151,14 +151,6 @@ fn delimiter(text: &str) -> Result<u8, String> {
     parse_delimiter(text).map_err(|e| e.to_string())
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(duration) if duration.is_zero() => Err("it must be longer than nothing".to_owned()),
-        Ok(duration) => Ok(duration),
-        Err(fault) => Err(format!("{fault}; write it as 30s or 5m")),
-    }
-}
-
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Server")]
 pub struct ServerArgs {
@@ -218,36 +210,36 @@ pub struct CredentialArgs {
 #[command(next_help_heading = "Limits (resume keeps those of its run)")]
 pub struct LimitArgs {
     /// Most calls per server, each try counted: 10/s, 600/m, 100/h, or none [default: 10/s].
-    #[arg(long, value_name = "N/UNIT")]
+    #[arg(long, value_name = "N/UNIT", env = "MAILSWEEP_RATE", hide_env_values = true)]
     pub rate: Option<Rate>,
 
     /// Calls that may come at once after a lull [default: 2, or more at high rates].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", env = "MAILSWEEP_BURST", hide_env_values = true)]
     pub burst: Option<NonZeroU32>,
 
     /// Most requests in flight per server [default: 4].
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", env = "MAILSWEEP_JOBS", hide_env_values = true)]
     pub jobs: Option<NonZeroU32>,
 
     /// Further tries of an operation after passing faults, such as time-outs and 503 [default: 4].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", env = "MAILSWEEP_RETRIES", hide_env_values = true)]
     pub retries: Option<u32>,
 
     /// How long one try may take in all, such as 30s or 2m [default: 60s].
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, env = "MAILSWEEP_TIMEOUT", hide_env_values = true)]
     pub timeout: Option<Duration>,
 
     /// How long making a connection may take [default: 10s].
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, env = "MAILSWEEP_CONNECT_TIMEOUT", hide_env_values = true)]
     pub connect_timeout: Option<Duration>,
 
     /// Stop once more than N operations failed, or halt a server where more than N% of at least 100
     /// did [default: 50%].
-    #[arg(long, value_name = "N|N%")]
+    #[arg(long, value_name = "N|N%", env = "MAILSWEEP_MAX_ERRORS", hide_env_values = true)]
     pub max_errors: Option<MaxErrors>,
 
     /// Halt a server that has given no good answer for so long [default: 5m].
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, env = "MAILSWEEP_MAX_OUTAGE", hide_env_values = true)]
     pub max_outage: Option<Duration>,
 }
 

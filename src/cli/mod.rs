@@ -12,7 +12,8 @@ mod settings;
 mod show;
 mod target;
 
-use clap::Parser;
+use clap::builder::Resettable;
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::domain::Exit;
 use args::{Cli, Command};
@@ -20,7 +21,8 @@ use args::{Cli, Command};
 /// Parses the command line, carries out the command and says how it ended. Everything that is to be
 /// said has been said by then.
 pub fn main() -> Exit {
-    let cli = match Cli::try_parse() {
+    let command = without_empty_variables(Cli::command());
+    let cli = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(told) => {
             // Help and version are told the same way, and are no error. A closed pipe is none either.
@@ -37,6 +39,14 @@ pub fn main() -> Exit {
         show::fault(&failure.error, output);
         failure.exit
     })
+}
+
+/// A variable that is set to nothing is as good as not set.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |name: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| if arg.get_env().is_some_and(is_empty) { arg.env(Resettable::Reset) } else { arg })
+        .mut_subcommands(without_empty_variables)
 }
 
 /// Why a command could not be carried out, and the exit code that it means.

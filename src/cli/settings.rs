@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
 use super::args::{CredentialArgs, InputArgs, LimitArgs, MethodArg, ServerArgs};
-use crate::engine::Limits;
+use crate::engine::{Limits, SomeLimits};
 use crate::fleet::{Api, CredentialSource, ServerSpec};
 use crate::job::InputOptions;
 use crate::uapi::Method;
@@ -41,18 +41,23 @@ impl InputArgs {
 }
 
 impl LimitArgs {
+    /// What was given, by flag or variable.
+    pub fn some(&self) -> SomeLimits {
+        SomeLimits {
+            rate: self.rate,
+            burst: self.burst,
+            jobs: self.jobs,
+            retries: self.retries,
+            max_errors: self.max_errors,
+            max_outage: self.max_outage,
+            timeout: self.timeout,
+            connect_timeout: self.connect_timeout,
+        }
+    }
+
     /// These limits where they were given, the others as they are.
     pub fn over(&self, limits: Limits) -> Limits {
-        Limits {
-            rate: self.rate.unwrap_or(limits.rate),
-            burst: self.burst.or(limits.burst),
-            jobs: self.jobs.unwrap_or(limits.jobs),
-            retries: self.retries.unwrap_or(limits.retries),
-            max_errors: self.max_errors.unwrap_or(limits.max_errors),
-            max_outage: self.max_outage.unwrap_or(limits.max_outage),
-            timeout: self.timeout.unwrap_or(limits.timeout),
-            connect_timeout: self.connect_timeout.unwrap_or(limits.connect_timeout),
-        }
+        self.some().over(limits)
     }
 }
 

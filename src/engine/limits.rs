@@ -62,6 +62,98 @@ impl Limits {
     }
 }
 
+/// Limits of which any may be left to something else: what a flag, a variable or a configuration
+/// file says. Written as [`Limits`] are, without what is not said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SomeLimits {
+    /// See [`Limits::rate`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    /// See [`Limits::burst`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst: Option<NonZeroU32>,
+    /// See [`Limits::jobs`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<NonZeroU32>,
+    /// See [`Limits::retries`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    /// See [`Limits::max_errors`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_errors: Option<MaxErrors>,
+    /// See [`Limits::max_outage`].
+    #[serde(with = "some_duration", skip_serializing_if = "Option::is_none")]
+    pub max_outage: Option<Duration>,
+    /// See [`Limits::timeout`].
+    #[serde(with = "some_duration", skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// See [`Limits::connect_timeout`].
+    #[serde(with = "some_duration", skip_serializing_if = "Option::is_none")]
+    pub connect_timeout: Option<Duration>,
+}
+
+impl SomeLimits {
+    /// These limits where they are said, the others as they are.
+    pub fn over(&self, limits: Limits) -> Limits {
+        Limits {
+            rate: self.rate.unwrap_or(limits.rate),
+            burst: self.burst.or(limits.burst),
+            jobs: self.jobs.unwrap_or(limits.jobs),
+            retries: self.retries.unwrap_or(limits.retries),
+            max_errors: self.max_errors.unwrap_or(limits.max_errors),
+            max_outage: self.max_outage.unwrap_or(limits.max_outage),
+            timeout: self.timeout.unwrap_or(limits.timeout),
+            connect_timeout: self.connect_timeout.unwrap_or(limits.connect_timeout),
+        }
+    }
+
+    /// These limits where they are said, else the other's.
+    #[must_use]
+    pub fn or(self, other: SomeLimits) -> SomeLimits {
+        SomeLimits {
+            rate: self.rate.or(other.rate),
+            burst: self.burst.or(other.burst),
+            jobs: self.jobs.or(other.jobs),
+            retries: self.retries.or(other.retries),
+            max_errors: self.max_errors.or(other.max_errors),
+            max_outage: self.max_outage.or(other.max_outage),
+            timeout: self.timeout.or(other.timeout),
+            connect_timeout: self.connect_timeout.or(other.connect_timeout),
+        }
+    }
+}
+
+/// A length of time as a limit is written: `30s`, `5m`.
+///
+/// # Errors
+/// If it is none, or no time at all.
+pub fn parse_time(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration.is_zero() => Err("it must be longer than nothing".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(fault) => Err(format!("{fault}; write it as 30s or 5m")),
+    }
+}
+
+/// [`duration`] where there may be none.
+mod some_duration {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Written(#[serde(with = "super::duration")] Duration);
+
+    pub fn serialize<S: Serializer>(value: &Option<Duration>, out: S) -> Result<S::Ok, S::Error> {
+        value.map(Written).serialize(out)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<Written>::deserialize(from)?.map(|written| written.0))
+    }
+}
+
 /// Durations as people write them: `30s`, `5m`.
 mod duration {
     use std::time::Duration;
@@ -269,5 +361,50 @@ mod tests {
         assert_eq!(json["rate"], "10/s");
         assert_eq!(json["max_outage"], "5m");
         assert_eq!(serde_json::from_value::<Limits>(json).unwrap(), Limits::default());
+    }
+
+    /// Limits that are said, each differing from every default and from the other set's.
+    fn some(n: u32) -> SomeLimits {
+        SomeLimits {
+            rate: Some(Rate::per_second(100 + n)),
+            burst: NonZeroU32::new(20 + n),
+            jobs: NonZeroU32::new(30 + n),
+            retries: Some(40 + n),
+            max_errors: Some(MaxErrors::Count(u64::from(50 + n))),
+            max_outage: Some(Duration::from_secs(u64::from(600 + n))),
+            timeout: Some(Duration::from_secs(u64::from(700 + n))),
+            connect_timeout: Some(Duration::from_secs(u64::from(800 + n))),
+        }
+    }
+
+    #[test]
+    fn what_is_said_goes_over_what_is_not() {
+        let (one, two) = (some(1), some(2));
+        assert_eq!(one.clone().or(two.clone()), one);
+        assert_eq!(SomeLimits::default().or(two.clone()), two);
+        assert_eq!(SomeLimits::default().over(Limits::default()), Limits::default());
+        // Each limit must come through, and from its own field.
+        let written = serde_json::to_value(two.over(Limits::default())).unwrap();
+        assert_eq!(written, serde_json::to_value(&two).unwrap());
+    }
+
+    #[test]
+    fn some_limits_are_written_as_all_are_and_without_the_unsaid() {
+        let json = serde_json::json!({ "rate": "600/m", "max_outage": "5m" });
+        let read: SomeLimits = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(read.max_outage, Some(Duration::from_secs(300)));
+        assert_eq!(serde_json::to_value(&read).unwrap(), json);
+        assert_eq!(
+            serde_json::from_value::<SomeLimits>(serde_json::to_value(some(1)).unwrap()).unwrap(),
+            some(1)
+        );
+    }
+
+    #[test]
+    fn a_time_is_longer_than_nothing() {
+        assert_eq!(parse_time("2m"), Ok(Duration::from_secs(120)));
+        for text in ["", "0s", "10", "x"] {
+            assert!(parse_time(text).is_err(), "{text}");
+        }
     }
 }

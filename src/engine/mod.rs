@@ -20,6 +20,6 @@ mod session;
 
 pub use event::{Event, Finished, Observer, Subject, Tried};
 pub use lane::LaneSpec;
-pub use limits::{Limits, MaxErrors, Rate, Unit};
+pub use limits::{Limits, MaxErrors, Rate, SomeLimits, Unit, parse_time};
 pub use run::run;
 pub use session::{Session, SessionEnd, Signal, Stop};

@@ -3,8 +3,11 @@
 //! This room owns servers as configured, the places that credentials come from, and the reading of
 //! them. It never sends a request.
 
+mod check;
 mod credential;
+mod protect;
 mod server;
 
 pub use credential::{CredentialError, CredentialSource};
-pub use server::{Api, ServerError, ServerSpec};
+pub use protect::{PatternFault, Protect};
+pub use server::{Api, Fleet, Login, Server, ServerError, ServerSpec};

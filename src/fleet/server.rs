@@ -1,10 +1,13 @@
-//! One server as the operator names it.
+//! Servers as the operator names them, and all of them together.
 
-use std::net::IpAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::check::{Wording, check_url, check_user, host_port, presentable};
 use super::credential::CredentialSource;
+use super::protect::Protect;
+use crate::engine::Limits;
 use crate::uapi::Method;
 
 /// A server and the account that is spoken for there. Holds no secret, so a run can keep it.
@@ -70,6 +73,36 @@ pub enum ServerError {
 /// The ports on which WHM answers (vendor's guide to API authentication).
 const WHM_PORTS: [u16; 2] = [2087, 2086];
 
+/// What [`ServerSpec::new`] and [`Server::new_single`] find out alike: the address as parsed, and the
+/// interface.
+fn check(
+    url: &str,
+    user: &str,
+    api: Option<Api>,
+    allow_plaintext: bool,
+) -> Result<(reqwest::Url, Api), ServerError> {
+    let parsed = check_url(url, allow_plaintext, Wording::Flags)
+        .map_err(|why| ServerError::Url { url: presentable(url), why })?;
+    check_user(user).map_err(|why| {
+        // What stands behind a colon is likely a secret.
+        let user = user.split(':').next().unwrap_or_default().to_owned();
+        ServerError::User { user, why }
+    })?;
+    let api = api.unwrap_or_else(|| Api::at(&parsed));
+    Ok((parsed, api))
+}
+
+impl Api {
+    /// The interface that is at the address's port if nothing else is said.
+    pub(super) fn at(url: &reqwest::Url) -> Api {
+        if url.port_or_known_default().is_some_and(|port| WHM_PORTS.contains(&port)) {
+            Api::Whm
+        } else {
+            Api::Cpanel
+        }
+    }
+}
+
 impl ServerSpec {
     /// Checks what was given on the command line. Plain `http` is for loopback alone unless
     /// `allow_plaintext`: the token would be readable on the way.
@@ -84,19 +117,9 @@ impl ServerSpec {
         credential: CredentialSource,
         allow_plaintext: bool,
     ) -> Result<ServerSpec, ServerError> {
-        let parsed = check_url(url, allow_plaintext)?;
-        let port = parsed.port_or_known_default().unwrap_or_default();
-        let api = api.unwrap_or(if WHM_PORTS.contains(&port) { Api::Whm } else { Api::Cpanel });
-        let wrong_user = |why| Err(ServerError::User { user: user.to_owned(), why });
-        if user.is_empty() || user.contains(|c: char| c.is_whitespace() || c.is_control() || c == ':') {
-            return wrong_user("a user name has no blanks and no colon");
-        }
-        if user.contains('@') {
-            return wrong_user("give the name of the cPanel account, not a mailbox or domain");
-        }
-        let host = parsed.host_str().unwrap_or_default();
+        let (parsed, api) = check(url, user, api, allow_plaintext)?;
         Ok(ServerSpec {
-            name: format!("{host}:{port}"),
+            name: host_port(&parsed),
             url: parsed.origin().ascii_serialization(),
             user: user.to_owned(),
             api,
@@ -110,49 +133,125 @@ impl ServerSpec {
     /// # Errors
     /// If the stored text is not one.
     pub fn base(&self) -> Result<reqwest::Url, ServerError> {
-        check_url(&self.url, true)
+        base(&self.url)
     }
 }
 
-fn check_url(url: &str, allow_plaintext: bool) -> Result<reqwest::Url, ServerError> {
-    let parsed = reqwest::Url::parse(url);
-    // A secret may stand in an address; then nothing of it is repeated.
-    let has_secret = parsed.as_ref().is_ok_and(|u| u.password().is_some() || !u.username().is_empty());
-    let shown = match &parsed {
-        _ if has_secret || url.contains('@') => "(not shown)".to_owned(),
-        // What stands behind the host may be one too.
-        Ok(parsed) if parsed.has_host() => parsed.origin().ascii_serialization(),
-        _ => url.to_owned(),
-    };
-    let wrong = |why: &str| ServerError::Url { url: shown.clone(), why: why.to_owned() };
-    let parsed = parsed
-        .map_err(|e| wrong(&format!("not an address ({e}): write it as https://web01.example.net:2083")))?;
-    if has_secret {
-        return Err(wrong("an address carries no user and no password: use --user and --token-file"));
+/// The address of what has been checked before, but may come from a file since.
+fn base(url: &str) -> Result<reqwest::Url, ServerError> {
+    check_url(url, true, Wording::Flags).map_err(|why| ServerError::Url { url: presentable(url), why })
+}
+
+/// All servers of a run, and what must not be touched on any of them. Holds no secret, so a run can
+/// keep it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Fleet {
+    /// No two with the same host and port.
+    pub servers: Vec<Server>,
+    /// Mailboxes that are never called for.
+    pub protect: Protect,
+}
+
+/// One host and port: what shares limits, and is halted together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Server {
+    /// What it is called in results and messages; no other server of a fleet has it.
+    pub name: String,
+    /// Scheme, host and port.
+    pub url: String,
+    /// Where to connect instead of to the address's host and port: HOST:PORT.
+    pub connect_to: Option<String>,
+    /// Certificates to trust, PEM, in place of the machine's own. An absolute path.
+    pub ca_file: Option<PathBuf>,
+    /// SHA-256 of the public key that the server's certificate must have: 64 lower-case hex digits.
+    pub pin_sha256: Option<String>,
+    /// How much may be asked of it, over all its logins.
+    pub limits: Limits,
+    /// Who may be spoken for there; never empty.
+    pub logins: Vec<Login>,
+}
+
+/// A user at a server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Login {
+    /// As configured; several logins of one server may share a name.
+    pub name: String,
+    /// The cPanel account, or the WHM user: root or a reseller.
+    pub user: String,
+    /// Which of the vendor's interfaces is spoken.
+    pub api: Api,
+    /// How calls are sent.
+    pub method: Method,
+    /// Where its credential comes from.
+    pub credential: CredentialSource,
+    /// The account that the calls are for, if it was configured; never with [`Api::Whm`]. See
+    /// [`account_name`](Login::account_name).
+    pub account: Option<String>,
+    /// Domains whose mailboxes are reached by this login, normalised; empty if none was configured.
+    pub domains: Vec<String>,
+}
+
+impl Server {
+    /// The one server of `--server URL --user NAME`. Plain `http` is for loopback alone unless
+    /// `allow_plaintext`: the token would be readable on the way.
+    ///
+    /// # Errors
+    /// What is wrong with the address or the user.
+    pub fn new_single(
+        url: &str,
+        user: &str,
+        api: Option<Api>,
+        method: Method,
+        credential: CredentialSource,
+        limits: Limits,
+        allow_plaintext: bool,
+    ) -> Result<Server, ServerError> {
+        let (parsed, api) = check(url, user, api, allow_plaintext)?;
+        let name = host_port(&parsed);
+        let login = Login {
+            name: name.clone(),
+            user: user.to_owned(),
+            api,
+            method,
+            credential,
+            account: None,
+            domains: Vec::new(),
+        };
+        Ok(Server {
+            name,
+            url: parsed.origin().ascii_serialization(),
+            connect_to: None,
+            ca_file: None,
+            pin_sha256: None,
+            limits,
+            logins: vec![login],
+        })
     }
-    match parsed.scheme() {
-        "https" => {}
-        "http" if allow_plaintext || is_loopback(&parsed) => {}
-        "http" => {
-            return Err(wrong(
-                "http would send the token readable over the network: use https, or --allow-plaintext if you must",
-            ));
+
+    /// The address, for the transport.
+    ///
+    /// # Errors
+    /// If the stored text is not one.
+    pub fn base(&self) -> Result<reqwest::Url, ServerError> {
+        base(&self.url)
+    }
+
+    /// What tells it from other servers: host in lower case and port, such as
+    /// `web01.example.net:2087`. The address itself where that cannot be read.
+    pub fn host_port(&self) -> String {
+        reqwest::Url::parse(&self.url).map_or_else(|_| self.url.to_lowercase(), |url| host_port(&url))
+    }
+}
+
+impl Login {
+    /// The account that this login is bound to: with [`Api::Cpanel`] the configured one, else the
+    /// user's own. `None` with [`Api::Whm`], which speaks for many.
+    pub fn account_name(&self) -> Option<&str> {
+        match self.api {
+            Api::Cpanel => Some(self.account.as_deref().unwrap_or(&self.user)),
+            Api::Whm => None,
         }
-        _ => return Err(wrong("write it as https://web01.example.net:2083")),
     }
-    if parsed.host_str().is_none_or(str::is_empty) {
-        return Err(wrong("no host: write it as https://web01.example.net:2083"));
-    }
-    if !matches!(parsed.path(), "" | "/") || parsed.query().is_some() || parsed.fragment().is_some() {
-        return Err(wrong("only scheme, host and port: the path is added for each call"));
-    }
-    Ok(parsed)
-}
-
-fn is_loopback(url: &reqwest::Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -219,5 +318,60 @@ mod tests {
                 "{user}"
             );
         }
+    }
+
+    #[test]
+    fn a_users_secret_behind_a_colon_is_not_repeated() {
+        let credential = CredentialSource::TokenEnv("X".into());
+        let error = ServerSpec::new("https://web01", "root:S3CRET", None, Method::Get, credential, false);
+        let error = error.unwrap_err().to_string();
+        assert!(!error.contains("S3CRET") && error.contains("--user root"), "{error}");
+    }
+
+    #[test]
+    fn the_one_server_of_the_command_line_is_a_server_with_one_login() {
+        let source = CredentialSource::TokenFile("/etc/x.token".into());
+        let limits = Limits { retries: 9, ..Limits::default() };
+        let single = |url, api| {
+            Server::new_single(url, "exampleu", api, Method::Post, source.clone(), limits.clone(), false)
+        };
+        let server = single("https://Web01.Example.net:2083/", None).unwrap();
+        assert_eq!(server.name, "web01.example.net:2083");
+        assert_eq!(
+            (server.host_port(), server.url.as_str()),
+            (server.name.clone(), "https://web01.example.net:2083")
+        );
+        assert_eq!((server.limits.retries, server.logins.len()), (9, 1));
+        let login = &server.logins[0];
+        assert_eq!(
+            (login.api, login.method, login.account_name()),
+            (Api::Cpanel, Method::Post, Some("exampleu"))
+        );
+        let whm = single("https://web01:2087", None).unwrap();
+        assert_eq!((whm.logins[0].api, whm.logins[0].account_name()), (Api::Whm, None));
+        assert_eq!(single("https://web01:2087", Some(Api::Cpanel)).unwrap().logins[0].api, Api::Cpanel);
+        assert_eq!(single("https://web01.", None).unwrap().host_port(), "web01:443");
+        assert!(single("http://web01", None).unwrap_err().to_string().contains("--allow-plaintext"));
+    }
+
+    #[test]
+    fn a_fleet_is_kept_and_read_again_as_it_was() {
+        let source = CredentialSource::TokenCommand("pass show x".into());
+        let mut server = Server::new_single(
+            "https://web01:2087",
+            "root",
+            None,
+            Method::Get,
+            source,
+            Limits::default(),
+            false,
+        )
+        .unwrap();
+        server.ca_file = Some("/etc/ca.pem".into());
+        server.logins[0].domains = vec!["example.com".into()];
+        let fleet = Fleet { servers: vec![server], protect: Protect::new(["abuse@*"]).unwrap() };
+        let json = serde_json::to_string(&fleet).unwrap();
+        assert!(json.contains(r#""protect":["abuse@*"]"#) && json.contains(r#""rate":"10/s""#), "{json}");
+        assert_eq!(serde_json::from_str::<Fleet>(&json).unwrap(), fleet);
     }
 }

@@ -41,9 +41,11 @@ impl Place {
     pub fn mailsweep(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mailsweep"));
         command.args(args).current_dir(self.dir.path());
-        for name in ["MAILSWEEP_TOKEN", "MAILSWEEP_PASSWORD", "MAILSWEEP_OPERATOR", "NO_COLOR", "RUST_LOG"] {
+        let ours = std::env::vars_os().map(|(name, _)| name);
+        for name in ours.filter(|name| name.to_string_lossy().starts_with("MAILSWEEP_")) {
             command.env_remove(name);
         }
+        command.env_remove("NO_COLOR").env_remove("RUST_LOG");
         command.stdin(std::process::Stdio::null());
         command
     }
