@@ -38,7 +38,7 @@
 //! use mailsweep::job::{self, InputOptions, Source};
 //! use mailsweep::record::{JournalRecorder, Ledger, RunDir, RunFacts, Stamp};
 //! use mailsweep::sandbox::{Options, Sandbox, World};
-//! use mailsweep::uapi::{Credential, HttpOptions, HttpTransport};
+//! use mailsweep::uapi::{Api, Credential, Endpoint, HttpOptions, HttpTransport};
 //!
 //! struct Counter(usize);
 //! impl Observer for Counter {
@@ -53,7 +53,8 @@
 //! let world = World::for_mailboxes("exampleu", "TOKEN", job.mailboxes.iter().map(|(_, m)| m));
 //! let sandbox = Sandbox::start(Options { world, ..Options::default() })?;
 //! let token = Credential::Token(Secret::new("TOKEN".to_owned()));
-//! let server = HttpTransport::new(sandbox.url().parse()?, "exampleu", token, &HttpOptions::default())?;
+//! let endpoint = Endpoint::new(sandbox.url().parse()?, Api::Cpanel);
+//! let server = HttpTransport::new(&endpoint, "exampleu", token, &HttpOptions::default())?;
 //!
 //! let home = tempfile::tempdir()?;
 //! let dir = RunDir::create(None, home.path(), "job.csv", Stamp::now())?;

@@ -11,7 +11,7 @@ use crate::fleet::ServerSpec;
 use crate::job::Job;
 use crate::record::RunDir;
 use crate::sandbox::{self, Sandbox, World};
-use crate::uapi::{Credential, HttpOptions, HttpTransport};
+use crate::uapi::{Api, Credential, Endpoint, HttpOptions, HttpTransport};
 
 /// The embedded server's name in results, and its one account.
 pub const SANDBOX: &str = "sandbox";
@@ -45,11 +45,13 @@ pub fn prepare(
         connect_timeout: limits.connect_timeout,
         connections: limits.jobs.get() as usize,
         run_id: dir.run_id(),
+        wants_certificate: false,
     };
     match server {
         Some((server, credential)) => {
             options.method = server.method;
-            let transport = HttpTransport::new(server.base()?, &server.user, credential, &options)?;
+            let endpoint = Endpoint::new(server.base()?, server.api);
+            let transport = HttpTransport::new(&endpoint, &server.user, credential, &options)?;
             Ok(Target { transport, _sandbox: None })
         }
         None => {
@@ -67,7 +69,8 @@ pub fn prepare(
             .context("the embedded sandbox cannot be started")?;
             let credential = Credential::Token(Secret::new(SANDBOX_TOKEN.to_owned()));
             let base = sandbox.url().parse().context("the sandbox's own address")?;
-            let transport = HttpTransport::new(base, SANDBOX, credential, &options)?;
+            let endpoint = Endpoint::new(base, Api::Cpanel);
+            let transport = HttpTransport::new(&endpoint, SANDBOX, credential, &options)?;
             Ok(Target { transport, _sandbox: Some(sandbox) })
         }
     }

@@ -8,6 +8,7 @@ mod credential;
 mod protect;
 mod server;
 
+pub use crate::uapi::Api;
 pub use credential::{CredentialError, CredentialSource};
 pub use protect::{PatternFault, Protect};
-pub use server::{Api, Fleet, Login, Server, ServerError, ServerSpec};
+pub use server::{Fleet, Login, Server, ServerError, ServerSpec};

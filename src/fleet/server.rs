@@ -8,7 +8,7 @@ use super::check::{Wording, check_url, check_user, host_port, presentable};
 use super::credential::CredentialSource;
 use super::protect::Protect;
 use crate::engine::Limits;
-use crate::uapi::Method;
+use crate::uapi::{Api, Method};
 
 /// A server and the account that is spoken for there. Holds no secret, so a run can keep it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,28 +25,6 @@ pub struct ServerSpec {
     pub method: Method,
     /// Where its credential comes from.
     pub credential: CredentialSource,
-}
-
-/// The interface that a server offers at its port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Api {
-    /// One account's, by UAPI.
-    Cpanel,
-    /// A whole server's.
-    Whm,
-}
-
-impl std::str::FromStr for Api {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Api, String> {
-        match text {
-            "cpanel" => Ok(Api::Cpanel),
-            "whm" => Ok(Api::Whm),
-            _ => Err("it is cpanel or whm".to_owned()),
-        }
-    }
 }
 
 /// Why a server cannot be used as it was named.

@@ -4,23 +4,31 @@
 //! retries of its own, no proxy from the environment, HTTP/1.1 (the only version seen in cPanel's
 //! logs), a time limit over the whole exchange, and no more of an answer read than an answer has.
 
-use std::sync::Once;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::tls::TlsInfo;
 use reqwest::{Client, Response, Url};
 use serde::{Deserialize, Serialize};
 
-use super::transport::{Answer, Transport, Verdict};
-use super::verdict::{Body, MAX_ANSWER_BYTES, Received, judge};
-use crate::domain::{ErrorClass, Function, Secret, clean, clip};
+use super::certificate::Certificate;
+use super::endpoint::{Api, ConnectTo, Endpoint};
+use super::fault::{chain, from_fault};
+use super::reading::{self, MAX_READING_BYTES};
+use super::tls;
+use super::transport::{Answer, Found, Question, Reader, Reading, Transport, Verdict};
+use super::verdict::{Body, MAX_ANSWER_BYTES, Received, judge, not_asked, odd_data};
+use super::wire::Expected;
+use crate::domain::{ErrorClass, Function, Secret, clip};
 
 /// How the user proves to be one.
 #[derive(Clone, Debug)]
 pub enum Credential {
-    /// An API token, sent as `Authorization: cpanel USER:TOKEN`.
+    /// An API token, sent as `Authorization: cpanel USER:TOKEN`, to WHM as `whm USER:TOKEN`.
     Token(Secret),
     /// The account's password, sent as HTTP Basic.
     Password(Secret),
@@ -51,6 +59,8 @@ pub struct HttpOptions {
     pub connections: usize,
     /// The run's name, for the `User-Agent`: the one mark of a run that reaches the server's log.
     pub run_id: String,
+    /// Whether a [`Reading`] tells the server's certificate.
+    pub wants_certificate: bool,
 }
 
 impl Default for HttpOptions {
@@ -62,6 +72,7 @@ impl Default for HttpOptions {
             connect_timeout: Duration::from_secs(10),
             connections: 4,
             run_id: String::new(),
+            wants_certificate: false,
         }
     }
 }
@@ -72,16 +83,27 @@ pub enum SetupError {
     /// The user name or secret has characters that a header cannot carry.
     #[error("the user name or the secret holds characters that cannot be sent in a header")]
     Header,
+    /// The CA file is none.
+    #[error("ca_file cannot be used: {0}")]
+    Ca(String),
+    /// The address to connect to is none, or the URL cannot be led there.
+    #[error("connect_to: {0}")]
+    ConnectTo(String),
     /// The TLS or socket layer could not be set up.
     #[error("the HTTP client cannot be set up: {0}")]
     Client(String),
 }
 
-/// Calls of one cPanel account at one server.
+/// Calls and readings with one credential at one server: as one cPanel account, or through WHM for
+/// all accounts that the credential has access to.
 pub struct HttpTransport {
     client: Client,
+    api: Api,
+    /// Scheme, host, and the port to connect to.
+    base: Url,
     /// The address of each function, in the order of [`Function::ALL`].
     functions: [Url; Function::ALL.len()],
+    user: String,
     credential: Credential,
     /// What must never be shown although it is not the secret itself: its Basic form.
     encoded: Option<Secret>,
@@ -95,24 +117,27 @@ const CONNECT_SHARE: f64 = 0.8;
 /// Longest text that is kept of an answer or fault, in characters.
 const MAX_ERROR_CHARS: usize = 500;
 
+/// Longest name of a token that is kept, in characters; cPanel's have at most 50.
+const MAX_TOKEN_NAME_CHARS: usize = 64;
+
 impl HttpTransport {
     /// Sets up the client; opens no connection.
     ///
     /// # Errors
-    /// If the user or secret cannot be sent, or TLS cannot be set up.
+    /// If the user or secret cannot be sent, `connect_to` or the CA certificates cannot be used, or
+    /// TLS cannot be set up.
     pub fn new(
-        base: Url,
+        endpoint: &Endpoint,
         user: &str,
         credential: Credential,
         options: &HttpOptions,
     ) -> Result<HttpTransport, SetupError> {
-        install_crypto();
-        let (authorization, encoded) = authorization(user, &credential)?;
+        tls::install_crypto();
+        let (authorization, encoded) = authorization(endpoint.api, user, &credential)?;
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, authorization);
         let mut builder = Client::builder()
             .user_agent(format!("mailsweep/{} (run {})", env!("CARGO_PKG_VERSION"), ascii(&options.run_id)))
-            .default_headers(headers)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .retry(reqwest::retry::never())
@@ -121,23 +146,45 @@ impl HttpTransport {
             .timeout(options.timeout)
             .connect_timeout(options.connect_timeout.min(options.timeout.mul_f64(CONNECT_SHARE)))
             .pool_max_idle_per_host(options.connections);
-        if base.scheme() == "http" {
+        builder = if endpoint.base.scheme() == "http" {
             // Without TLS no certificate store is needed, and a machine may have none.
-            builder = builder.tls_certs_only([]);
+            builder.tls_certs_only([])
+        } else {
+            let settings = tls::settings(&endpoint.trust)?;
+            builder.tls_backend_preconfigured(settings).tls_info(options.wants_certificate)
+        };
+        let mut base = endpoint.base.clone();
+        if let Some(connect_to) = &endpoint.connect_to {
+            let connect_to: ConnectTo = connect_to.parse().map_err(SetupError::ConnectTo)?;
+            headers.insert(HOST, host_header(&base)?);
+            builder = builder.dns_resolver(Arc::new(connect_to.clone()));
+            lead(&mut base, &connect_to)?;
         }
-        let client = builder.build().map_err(|e| SetupError::Client(chain(&e)))?;
+        let client = builder.default_headers(headers).build().map_err(|e| SetupError::Client(chain(&e)))?;
         let functions = Function::ALL.map(|function| {
             let mut url = base.clone();
-            url.set_path(&format!("/execute/Email/{}", function.uapi_name()));
+            match endpoint.api {
+                Api::Cpanel => url.set_path(&format!("/execute/Email/{}", function.uapi_name())),
+                Api::Whm => url.set_path("/json-api/uapi_cpanel"),
+            }
             url
         });
-        Ok(HttpTransport { client, functions, credential, encoded, method: options.method })
+        let (api, user, method) = (endpoint.api, user.to_owned(), options.method);
+        Ok(HttpTransport { client, api, base, functions, user, credential, encoded, method })
     }
 
-    async fn exchange(&self, function: Function, mailbox: &str) -> Answer {
+    async fn exchange(&self, account: &str, function: Function, mailbox: &str) -> Answer {
         let mut url = self.functions[function as usize].clone();
-        let parameters =
-            form_urlencoded::Serializer::new(String::new()).append_pair("email", mailbox).finish();
+        let mut parameters = form_urlencoded::Serializer::new(String::new());
+        if self.api == Api::Whm {
+            // WHM's own name for calling UAPI as one of its accounts; since version 86.
+            parameters
+                .append_pair("api.version", "1")
+                .append_pair("cpanel.user", account)
+                .append_pair("cpanel.module", "Email")
+                .append_pair("cpanel.function", function.uapi_name());
+        }
+        let parameters = parameters.append_pair("email", mailbox).finish();
         let request = match (self.method, function.is_repeatable()) {
             (Method::Get, true) => {
                 url.set_query(Some(&parameters));
@@ -149,10 +196,76 @@ impl HttpTransport {
             }
         };
         let answer = match request.send().await {
-            Ok(response) => receive(response).await,
+            Ok(response) => {
+                let taken = take(response, MAX_ANSWER_BYTES).await;
+                Answer { http_status: Some(taken.status), verdict: taken.judge(Expected::Uapi) }
+            }
             Err(fault) => Answer { http_status: None, verdict: from_fault(fault) },
         };
         Answer { verdict: self.presentable(answer.verdict), ..answer }
+    }
+
+    async fn ask(&self, question: Question<'_>) -> Reading {
+        let mut reading =
+            Reading { http_status: None, verdict: Verdict::Done, found: Found::Nothing, certificate: None };
+        let asked = match reading::asked(self.api, question) {
+            Ok(asked) => asked,
+            Err(words) => return Reading { verdict: not_asked(words), ..reading },
+        };
+        let mut url = self.base.clone();
+        url.set_path(asked.path);
+        if !asked.parameters.is_empty() {
+            url.query_pairs_mut().extend_pairs(asked.parameters);
+        }
+        match self.client.get(url).send().await {
+            Ok(response) => {
+                reading.certificate = self.certificate(&response);
+                let taken = take(response, MAX_READING_BYTES).await;
+                reading.http_status = Some(taken.status);
+                reading.verdict = taken.judge(asked.expected);
+                if reading.verdict == Verdict::Done {
+                    match reading::pick(question, taken.bytes(), &self.user, |name| self.is_secret(name)) {
+                        Ok(found) => reading.found = self.presentable_found(found),
+                        Err(words) => reading.verdict = odd_data(&words),
+                    }
+                }
+            }
+            Err(fault) => reading.verdict = from_fault(fault),
+        }
+        reading.verdict = self.presentable(reading.verdict);
+        reading
+    }
+
+    /// The certificate of the connection that an answer came by, if it was wanted.
+    fn certificate(&self, response: &Response) -> Option<Certificate> {
+        let der = response.extensions().get::<TlsInfo>()?.peer_certificate()?;
+        let certificate = Certificate::from_der(der)?;
+        Some(Certificate { issuer: self.redacted(&certificate.issuer), ..certificate })
+    }
+
+    /// Whether a name holds the credential: a server may echo it wherever it likes. A name that is
+    /// looked up later cannot be changed, so it is left out whole. A short password may well be part
+    /// of a name by chance.
+    fn is_secret(&self, name: &str) -> bool {
+        const TOO_LONG_FOR_CHANCE: usize = 16;
+        let (Credential::Token(secret) | Credential::Password(secret)) = &self.credential;
+        secret.expose().len() >= TOO_LONG_FOR_CHANCE && self.redacted(name) != name
+    }
+
+    fn redacted(&self, text: &str) -> String {
+        let (Credential::Token(secret) | Credential::Password(secret)) = &self.credential;
+        let text = secret.redact(text);
+        self.encoded.as_ref().map_or_else(|| text.clone(), |encoded| encoded.redact(&text))
+    }
+
+    /// Cuts the credential out of the names of tokens, then what is too long.
+    fn presentable_found(&self, mut found: Found) -> Found {
+        if let Found::Tokens(tokens) = &mut found {
+            for token in tokens {
+                token.name = clip(&self.redacted(&token.name), MAX_TOKEN_NAME_CHARS);
+            }
+        }
+        found
     }
 
     /// Cuts the credential out of what the server said, then what is too long.
@@ -164,41 +277,61 @@ impl HttpTransport {
         | Verdict::Open { error, .. }
         | Verdict::Foreign { error, .. } = &mut verdict
         {
-            let (Credential::Token(secret) | Credential::Password(secret)) = &self.credential;
-            let mut text = secret.redact(error);
-            if let Some(encoded) = &self.encoded {
-                text = encoded.redact(&text);
-            }
-            *error = clip(&text, MAX_ERROR_CHARS);
+            *error = clip(&self.redacted(error), MAX_ERROR_CHARS);
         }
         verdict
     }
 }
 
 impl Transport for HttpTransport {
-    /// An account's own server knows the account by the credential, so it is not named to it.
+    /// cPanel knows the account by the credential, so it is named to WHM alone.
     fn call<'a>(
         &'a self,
-        _account: &'a str,
+        account: &'a str,
         function: Function,
         mailbox: &'a str,
     ) -> LocalBoxFuture<'a, Answer> {
-        self.exchange(function, mailbox).boxed_local()
+        self.exchange(account, function, mailbox).boxed_local()
     }
 }
 
-/// The one crypto provider of the process; a second call changes nothing.
-fn install_crypto() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // An error means that the embedding program has chosen one already, which serves as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
+impl Reader for HttpTransport {
+    /// Always a GET: it changes nothing.
+    fn read<'a>(&'a self, question: Question<'a>) -> LocalBoxFuture<'a, Reading> {
+        self.ask(question).boxed_local()
+    }
 }
 
-fn authorization(user: &str, credential: &Credential) -> Result<(HeaderValue, Option<Secret>), SetupError> {
+/// The `Host` header for a URL.
+fn host_header(base: &Url) -> Result<HeaderValue, SetupError> {
+    let host = base.host_str().unwrap_or_default();
+    let text = base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    HeaderValue::from_str(&text).map_err(|_| SetupError::Header)
+}
+
+/// Puts the port to connect to into the URL: there it counts more than one that a name resolves to.
+/// The host stays, for TLS to ask for; the way to its address is the resolver's.
+fn lead(base: &mut Url, connect_to: &ConnectTo) -> Result<(), SetupError> {
+    if !connect_to.fits(base) {
+        return Err(SetupError::ConnectTo(format!(
+            "the URL's host is itself an address, which always is connected to: write the server's name into the              URL, and {connect_to} stays here"
+        )));
+    }
+    if let Some(port) = connect_to.port() {
+        // Only a URL without a host has no port.
+        let _ = base.set_port(Some(port));
+    }
+    Ok(())
+}
+
+fn authorization(
+    api: Api,
+    user: &str,
+    credential: &Credential,
+) -> Result<(HeaderValue, Option<Secret>), SetupError> {
     let (text, encoded) = match credential {
-        Credential::Token(token) => (format!("cpanel {user}:{}", token.expose()), None),
+        // The kind of token is named as the interface is (vendor's guide to API authentication).
+        Credential::Token(token) => (format!("{api} {user}:{}", token.expose()), None),
         Credential::Password(password) => {
             use base64::prelude::{BASE64_STANDARD, Engine};
             let encoded = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));
@@ -214,10 +347,39 @@ fn ascii(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }).collect()
 }
 
-async fn receive(mut response: Response) -> Answer {
+/// An answer as it came.
+struct Taken {
+    status: u16,
+    headers: HeaderMap,
+    bytes: Bytes,
+    /// Why there are no more bytes, if there should be.
+    lost: Option<Body<'static>>,
+}
+
+impl Taken {
+    fn judge(&self, expected: Expected) -> Verdict {
+        let text = |name| self.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let received = Received {
+            status: self.status,
+            content_type: text(CONTENT_TYPE).unwrap_or_default(),
+            retry_after: text(RETRY_AFTER),
+            location: text(LOCATION),
+            expected,
+            body: self.lost.clone().unwrap_or(Body::Whole(&self.bytes)),
+        };
+        judge(&received, SystemTime::now())
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Takes an answer in, up to `limit` bytes of it.
+async fn take(mut response: Response, limit: usize) -> Taken {
     let status = response.status().as_u16();
     // Nearly every answer comes in one piece, which then need not be copied.
-    let mut first = None;
+    let mut first: Option<Bytes> = None;
     let mut joined = Vec::new();
     // A refusal counts from its first line on: its words are taken only if they are there already.
     let is_refusal = matches!(status, 401 | 403);
@@ -235,9 +397,9 @@ async fn receive(mut response: Response) -> Answer {
             }
             break None;
         }
-        let read = first.as_ref().map_or(0, bytes::Bytes::len).max(joined.len());
+        let read = first.as_ref().map_or(0, Bytes::len).max(joined.len());
         match response.chunk().await {
-            Ok(Some(chunk)) if read + chunk.len() > MAX_ANSWER_BYTES => break Some(Body::TooLong),
+            Ok(Some(chunk)) if read + chunk.len() > limit => break Some(Body::TooLong(limit)),
             Ok(Some(chunk)) => match &first {
                 None => first = Some(chunk),
                 Some(first) => {
@@ -257,65 +419,6 @@ async fn receive(mut response: Response) -> Answer {
             }
         }
     };
-    let bytes = if joined.is_empty() { first.as_deref().unwrap_or_default() } else { &joined };
-    let headers = response.headers();
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let received = Received {
-        status,
-        content_type: text(CONTENT_TYPE).unwrap_or_default(),
-        retry_after: text(RETRY_AFTER),
-        location: text(LOCATION),
-        body: lost.unwrap_or(Body::Whole(bytes)),
-    };
-    Answer { http_status: Some(status), verdict: judge(&received, SystemTime::now()) }
-}
-
-/// A fault before any answer. Only a fault in making the connection is sure to have had no effect.
-fn from_fault(fault: reqwest::Error) -> Verdict {
-    let fault = fault.without_url();
-    let error = chain(&fault);
-    match (fault.is_connect(), fault.is_timeout()) {
-        (true, true) => Verdict::NotSent { class: ErrorClass::Timeout, error, lasting: false },
-        (true, false) => match tls_fault(&fault) {
-            Some(tls) => {
-                let no_tls =
-                    if tls.contains("InvalidContentType") { ": no TLS is spoken at this port" } else { "" };
-                Verdict::NotSent { class: ErrorClass::Tls, error: clean(&tls) + no_tls, lasting: true }
-            }
-            None => Verdict::NotSent { class: ErrorClass::Connect, error, lasting: false },
-        },
-        (false, true) => Verdict::Open { class: ErrorClass::Timeout, error: "no answer in time".into() },
-        (false, false) => Verdict::Open { class: ErrorClass::Connect, error },
-    }
-}
-
-/// What TLS itself found wrong, if it did. `source()` alone does not lead there: the error is
-/// wrapped in I/O errors, each of which has to be opened.
-fn tls_fault(fault: &reqwest::Error) -> Option<String> {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(fault);
-    while let Some(error) = next {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Some(tls.to_string());
-        }
-        let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        next = inside.map(|e| e as &(dyn std::error::Error + 'static)).or_else(|| error.source());
-    }
-    None
-}
-
-/// An error with its causes on one line; a cause that only repeats the one before is left out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = String::new();
-    let mut next: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = next {
-        let said = clean(&error.to_string());
-        if !text.contains(&said) {
-            if !text.is_empty() {
-                text.push_str(": ");
-            }
-            text.push_str(&said);
-        }
-        next = error.source();
-    }
-    text
+    let bytes = if joined.is_empty() { first.unwrap_or_default() } else { joined.into() };
+    Taken { status, headers: std::mem::take(response.headers_mut()), bytes, lost }
 }

@@ -4,11 +4,23 @@
 //! comes back (an answer, a login page, a broken connection) into one [`Verdict`]. It never waits
 //! for its turn, never tries again and keeps no count: that is the engine's.
 
+mod certificate;
+mod endpoint;
+mod fault;
 mod http;
+#[cfg(test)]
+mod http_tests;
+mod pin;
+mod reading;
+mod tls;
 mod transport;
 mod verdict;
 mod wire;
 
+pub use certificate::Certificate;
+pub use endpoint::{Api, ConnectTo, Endpoint, Trust};
 pub use http::{Credential, HttpOptions, HttpTransport, Method, SetupError};
+pub use pin::Pin;
+pub use reading::MAX_READING_BYTES;
 pub use transport::{Answer, Found, Question, Reader, Reading, Token, Transport, Verdict};
 pub use verdict::MAX_ANSWER_BYTES;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
 
+use super::certificate::Certificate;
 use crate::domain::{ErrorClass, Function};
 
 /// Whatever can make a reading call.
@@ -48,6 +49,8 @@ pub struct Reading {
     pub verdict: Verdict,
     /// The answer.
     pub found: Found,
+    /// The certificate that the server showed, where it was wanted and there was an answer.
+    pub certificate: Option<Certificate>,
 }
 
 /// The answer to a [`Question`].

@@ -6,10 +6,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
-
 use super::transport::Verdict;
-use super::wire::{Envelope, envelope};
+use super::wire::{Envelope, Expected, envelope, parse, without_mark};
 use crate::domain::{ErrorClass, clean};
 
 /// An answer longer than this is not read to its end, in bytes: a call's answer has some hundred.
@@ -21,15 +19,17 @@ pub struct Received<'a> {
     pub content_type: &'a str,
     pub retry_after: Option<&'a str>,
     pub location: Option<&'a str>,
+    pub expected: Expected,
     pub body: Body<'a>,
 }
 
 /// What could be read of a body.
+#[derive(Clone)]
 pub enum Body<'a> {
     /// All of it.
     Whole(&'a [u8]),
-    /// It goes on beyond [`MAX_ANSWER_BYTES`].
-    TooLong,
+    /// It goes on beyond this many bytes.
+    TooLong(usize),
     /// The connection was lost, or the time was up, before its end.
     Lost { class: ErrorClass, error: String },
 }
@@ -59,15 +59,15 @@ pub fn judge(received: &Received<'_>, now: SystemTime) -> Verdict {
 fn judge_ok(received: &Received<'_>) -> Verdict {
     let bytes = match &received.body {
         Body::Whole(bytes) => *bytes,
-        Body::TooLong => {
-            let error = format!("the answer is longer than {} KB", MAX_ANSWER_BYTES / 1024);
+        Body::TooLong(limit) => {
+            let error = format!("the answer is longer than {} KB", limit / 1024);
             return Verdict::Foreign { class: ErrorClass::BadAnswer, error, open: true };
         }
         Body::Lost { class, error } => return Verdict::Open { class: *class, error: error.clone() },
     };
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    match serde_json::from_slice::<Value>(bytes) {
-        Ok(body) => match envelope(&body) {
+    let bytes = without_mark(bytes);
+    match parse(bytes) {
+        Ok(body) => match envelope(&body, received.expected) {
             Envelope::Success => Verdict::Done,
             Envelope::Failure(words) => Verdict::Rejected { class: classify(&words), error: join(words) },
             Envelope::Alien => bad_answer("JSON, but not an answer of the API", received, bytes, true),
@@ -81,6 +81,18 @@ fn judge_ok(received: &Received<'_>) -> Verdict {
         // A page came instead of the API's answer; anything else may have come with it.
         Err(_) => bad_answer("not an answer of the API", received, bytes, !starts_with(bytes, b"<")),
     }
+}
+
+/// An answer that succeeded but does not hold what was asked for. Only readings are looked into, so
+/// nothing can have had effect.
+pub fn odd_data(words: &str) -> Verdict {
+    let error = format!("the answer is a success, but {words}");
+    Verdict::Foreign { class: ErrorClass::BadAnswer, error, open: false }
+}
+
+/// A question that the interface at the server's port does not answer; it is not sent.
+pub fn not_asked(words: &str) -> Verdict {
+    Verdict::Rejected { class: ErrorClass::NotPermitted, error: words.to_owned() }
 }
 
 fn bad_answer(what: &str, received: &Received<'_>, body: &[u8], open: bool) -> Verdict {
@@ -105,11 +117,11 @@ fn starts_with(bytes: &[u8], first: &[u8]) -> bool {
 /// What an answer with a status other than 200 says for itself.
 fn words_of(received: &Received<'_>) -> String {
     let said = match &received.body {
-        Body::Whole(bytes) => match serde_json::from_slice::<Value>(bytes).as_ref().map(envelope) {
+        Body::Whole(bytes) => match parse(bytes).map(|body| envelope(&body, received.expected)) {
             Ok(Envelope::Failure(words)) => join(words),
             _ => excerpt(bytes),
         },
-        Body::TooLong | Body::Lost { .. } => String::new(),
+        Body::TooLong(_) | Body::Lost { .. } => String::new(),
     };
     let status = received.status;
     if said.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {said}") }
@@ -148,8 +160,14 @@ fn join(words: Vec<String>) -> String {
 /// public clients are looked for, and everything else is `api`.
 fn classify(words: &[String]) -> ErrorClass {
     const NO_MAILBOX: &str = "do not have an email account named";
-    const NOT_PERMITTED: [&str; 4] =
-        ["do not have the feature", "do not have access", "permission denied", "access denied"];
+    const NOT_PERMITTED: [&str; 6] = [
+        "do not have the feature",
+        "do not have access",
+        "do not have a user named",
+        "user parameter is invalid",
+        "permission denied",
+        "access denied",
+    ];
     let text = words.join("\n").to_lowercase();
     // Many things may not exist; only a mailbox that does not is nobody's fault.
     let is_gone =
@@ -180,12 +198,17 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> Verdict {
+        answer_to(Expected::Uapi, status, body)
+    }
+
+    fn answer_to(expected: Expected, status: u16, body: &str) -> Verdict {
         judge(
             &Received {
                 status,
                 content_type: "",
                 retry_after: None,
                 location: None,
+                expected,
                 body: Body::Whole(body.as_bytes()),
             },
             SystemTime::UNIX_EPOCH,
@@ -267,10 +290,100 @@ mod tests {
             (r#"{"metadata":{"reason":"no","result":0},"data":{"uapi":{"status":1}}}"#, rejected(Api, "no")),
             (
                 r#"{"data":{"reason":"User parameter is invalid or was not supplied","result":"0"},"type":"text","error":"User parameter is invalid or was not supplied"}"#,
-                rejected(Api, "User parameter is invalid or was not supplied"),
+                rejected(NotPermitted, "User parameter is invalid or was not supplied"),
+            ),
+            (
+                r#"{"data":{"uapi":{"status":1,"errors":null,"messages":["Logins for “a@example.com” are suspended."],"data":null}},"metadata":{"reason":"OK","result":1}}"#,
+                Verdict::Done,
+            ),
+            (
+                r#"{"metadata":{"command":"uapi_cpanel","reason":"You do not have a user named “nosuch”.","result":0,"version":1}}"#,
+                rejected(NotPermitted, "You do not have a user named “nosuch”."),
+            ),
+            (
+                r#"{"metadata":{"command":"uapi_cpanel","reason":"You do not have access to an account named “other”.","result":0,"version":1}}"#,
+                rejected(NotPermitted, "You do not have access to an account named “other”."),
+            ),
+            (
+                r#"{"metadata":{"command":"uapi_cpanel","reason":"This account is not active.","result":0,"version":1},"data":{"uapi":null}}"#,
+                rejected(Api, "This account is not active."),
+            ),
+            (
+                r#"{"data":{"uapi":{"status":0,"errors":["This account is not active."]}},"metadata":{"reason":"OK","result":1}}"#,
+                rejected(Api, "This account is not active."),
+            ),
+            (
+                r#"{"data":null,"metadata":{"command":"parse_dns_zone","reason":"There is a problem","result":0,"version":1}}"#,
+                rejected(Api, "There is a problem"),
+            ),
+            (
+                r#"{"data":{"result":[{"data":{"uapi":{"status":1}},"metadata":{"result":1}},{"metadata":{"reason":"You do not have a user named “nosuch”.","result":0}}]},"metadata":{"command":"batch","reason":"One or more commands failed.","result":0,"version":1}}"#,
+                rejected(Api, "One or more commands failed."),
+            ),
+            (
+                r#"{"warnings":null,"errors":["The account a@example.com already exists!"],"data":null,"metadata":[],"messages":null,"status":0}"#,
+                rejected(Api, "The account a@example.com already exists!"),
+            ),
+            (
+                r#"{"warnings":null,"data":null,"errors":null,"metadata":[],"status":1,"messages":["","Removed entries belonging to “a@example.com”."]}"#,
+                Verdict::Done,
+            ),
+            (
+                r#"{"warnings":null,"messages":["a","b","c"],"data":null,"errors":["You do not control a DNS zone named example.com."],"metadata":{},"status":0}"#,
+                rejected(Api, "You do not control a DNS zone named example.com."),
+            ),
+            (
+                r#"{"metadata":{"transformed":1},"messages":null,"status":1,"warnings":null,"errors":null,"data":{"new_serial":"2021031903"}}"#,
+                Verdict::Done,
+            ),
+            (
+                r#"{"status":0,"errors":["batch stopped"],"metadata":{},"data":[{"status":1,"errors":null},{"status":0,"errors":["You do not have an email account named “gone@example.com”."]}]}"#,
+                rejected(Api, "batch stopped"),
+            ),
+            (
+                r#"{"status":1,"metadata":{"transformed":1},"data":[{"email":"alice","domain":"example.com","suspended_login":null,"hold_outgoing":0}]}"#,
+                Verdict::Done,
+            ),
+            (
+                r#"{"apiversion":3,"func":"list_pops","module":"Email","result":{"status":1,"errors":null,"data":[{"email":"proxied","login":"Main Account"}]}}"#,
+                Verdict::Done,
+            ),
+            (
+                r#"{"result":{"status":1,"data":[{"email":"a@example.com","diskused":"246.23"}]}}"#,
+                Verdict::Done,
             ),
         ] {
             assert_eq!(answer(200, body), verdict, "{body}");
+        }
+    }
+
+    /// WHM's own functions have no UAPI envelope; a call of UAPI through WHM has to have one.
+    #[test]
+    fn recorded_answers_of_whm_functions_have_their_verdict() {
+        let owner = r#"{"metadata":{"command":"getdomainowner","reason":"OK","result":1,"version":1},"data":{"user":"park"}}"#;
+        let nobody = r#"{"metadata":{"command":"getdomainowner","reason":"OK","result":1,"version":1},"data":{"user":null}}"#;
+        let addresses = r#"{"data":{"requester_ip":"192.0.2.1","ips_in_list":{"192.0.2.1":null},"list_name":"black"},"metadata":{"result":1,"version":1,"command":"read_cphulk_records","reason":"OK"}}"#;
+        for body in [owner, nobody, addresses, r#"{"metadata":{"result":"1"}}"#] {
+            assert_eq!(answer_to(Expected::Whm, 200, body), Verdict::Done, "{body}");
+            assert!(is_foreign(&answer(200, body), true), "no status, so no success of a call: {body}");
+        }
+        let denied = r#"{"metadata":{"command":"listpkgs","reason":"Access denied","result":0,"version":1},"data":null}"#;
+        assert_eq!(
+            answer_to(Expected::Whm, 200, denied),
+            rejected(ErrorClass::NotPermitted, "Access denied"),
+            "in an envelope it is a missing right, not a wrong credential"
+        );
+        for body in [
+            r#"{"metadata":{"reason":"no","result":0},"data":{"user":"park"}}"#,
+            r#"{"metadata":{"result":null},"data":{"user":"park"}}"#,
+            r#"{"metadata":{"result":1},"status":0}"#,
+            r#"{"metadata":{"result":1},"error":"User parameter is invalid or was not supplied"}"#,
+            r#"{"cpanelresult":{"error":"Access denied"}}"#,
+        ] {
+            assert!(matches!(answer_to(Expected::Whm, 200, body), Verdict::Rejected { .. }), "{body}");
+        }
+        for body in ["{}", "[]", "null", r#"{"metadata":{}}"#, r#"{"metadata":[],"data":{"user":"park"}}"#] {
+            assert!(is_foreign(&answer_to(Expected::Whm, 200, body), true), "{body}");
         }
     }
 
@@ -329,13 +442,30 @@ mod tests {
             assert!(matches!(answer(status, ""), Verdict::Throttled { after: None, .. }), "{status}");
         }
         let denied = r#"{"cpanelresult":{"apiversion":"2","error":"Access denied","data":{"reason":"Access denied","result":"0"},"type":"text"}}"#;
+        let subprocess =
+            "Internal Server Error\n500\nNo response from subprocess (…): it reported error number 255.";
+        assert_eq!(
+            answer(500, subprocess),
+            Verdict::Open {
+                class: ErrorClass::Http,
+                error: "HTTP 500: Internal Server Error 500 No response from subprocess (…): it reported error number 255."
+                    .into()
+            }
+        );
         assert_eq!(answer(403, denied), Verdict::Refused { error: "HTTP 403: Access denied".into() });
     }
 
     #[test]
     fn a_refusal_counts_even_if_its_body_is_lost() {
         let body = Body::Lost { class: ErrorClass::Connect, error: "reset".into() };
-        let received = Received { status: 401, content_type: "", retry_after: None, location: None, body };
+        let received = Received {
+            status: 401,
+            content_type: "",
+            retry_after: None,
+            location: None,
+            expected: Expected::Uapi,
+            body,
+        };
         assert_eq!(judge(&received, SystemTime::UNIX_EPOCH), Verdict::Refused { error: "HTTP 401".into() });
     }
 
@@ -353,7 +483,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_answer_has_a_verdict_without_control_characters(status in 100u16..600, body in prop::collection::vec(any::<u8>(), 0..300)) {
-            let received = Received { status, content_type: "text/html\u{1b}[2J", retry_after: None, location: Some("\u{7}"), body: Body::Whole(&body) };
+            let received = Received { status, content_type: "text/html\u{1b}[2J", retry_after: None, location: Some("\u{7}"), expected: Expected::Uapi, body: Body::Whole(&body) };
             if let Verdict::Rejected { error, .. } | Verdict::Foreign { error, .. } | Verdict::Open { error, .. }
                 | Verdict::Refused { error } | Verdict::Throttled { error, .. } = judge(&received, SystemTime::UNIX_EPOCH) {
                 prop_assert!(!error.chars().any(char::is_control), "{error:?}");

@@ -6,7 +6,19 @@
 //! types vary between versions (numbers as strings, `[]` for `{}`, null or missing lists), so
 //! nothing but `status` is required.
 
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+
+/// Which shape the answer to a call has when it is a success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// An UAPI envelope, wherever it stands: `status` is 1.
+    Uapi,
+    /// WHM's own: `metadata.result` is 1, and there is no other envelope.
+    Whm,
+}
 
 /// What a JSON body says, once the envelope has been looked for.
 #[derive(Debug, PartialEq)]
@@ -20,14 +32,14 @@ pub enum Envelope {
 }
 
 /// Finds the envelope in a parsed body. If there are several, one inside the other, all count.
-pub fn envelope(body: &Value) -> Envelope {
-    if let Some(outer) = body.get("metadata").filter(|m| m.get("result").is_some())
-        && number(&outer["result"]) != Some(1)
+pub fn envelope(body: &Value, expected: Expected) -> Envelope {
+    let outer = body.get("metadata").and_then(|metadata| metadata.get("result"));
+    if let Some(result) = outer
+        && number(result) != Some(1)
     {
-        return Envelope::Failure(words(&outer["reason"]));
+        return Envelope::Failure(words(&body["metadata"]["reason"]));
     }
-    let places = [body.get("result"), body.get("data").and_then(|data| data.get("uapi")), Some(body)];
-    let mut levels = places.into_iter().flatten().filter(|place| place.get("status").is_some()).map(level);
+    let mut levels = places(body).filter(|place| place.get("status").is_some()).map(level);
     if let Some(first) = levels.next() {
         return levels.fold(first, |so_far, next| if so_far == Envelope::Success { next } else { so_far });
     }
@@ -37,7 +49,19 @@ pub fn envelope(body: &Value) -> Envelope {
             return Envelope::Failure(words(error));
         }
     }
-    Envelope::Alien
+    if expected == Expected::Whm && outer.is_some() { Envelope::Success } else { Envelope::Alien }
+}
+
+/// What a successful answer holds.
+pub fn data(body: &Value) -> &Value {
+    let place = places(body).find(|place| place.get("status").is_some());
+    place.unwrap_or(body).get("data").unwrap_or(&Value::Null)
+}
+
+/// Where an envelope can stand, the innermost first.
+fn places(body: &Value) -> impl Iterator<Item = &Value> {
+    let inner = [body.get("result"), body.get("data").and_then(|data| data.get("uapi"))];
+    inner.into_iter().flatten().chain(std::iter::once(body))
 }
 
 fn level(envelope: &Value) -> Envelope {
@@ -71,4 +95,166 @@ fn words(value: &Value) -> Vec<String> {
         _ => Vec::new(),
     };
     texts.into_iter().filter(|t| !t.trim().is_empty()).map(str::to_owned).collect()
+}
+
+/// The keys that anything is ever read from: of the envelope, and of a reading's rows.
+const KEYS: [&str; 15] = [
+    "status",
+    "errors",
+    "messages",
+    "metadata",
+    "result",
+    "reason",
+    "data",
+    "uapi",
+    "cpanelresult",
+    "error",
+    "domains",
+    "domain",
+    "user",
+    "name",
+    "expires_at",
+];
+
+/// Reads a JSON body and keeps only what is asked for: a list of all domains of a server has
+/// dozens of fields per row, which would take ten times its length in memory.
+///
+/// # Errors
+/// If it is not JSON.
+pub fn parse(bytes: &[u8]) -> Result<Value, serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_slice(without_mark(bytes));
+    let body = Skim.deserialize(&mut reader)?;
+    reader.end().map(|()| body)
+}
+
+/// The bytes without the mark that some programs put before UTF-8.
+pub fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+/// Any JSON, of which objects keep the [`KEYS`] alone.
+struct Skim;
+
+impl<'de> DeserializeSeed<'de> for Skim {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Skim {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = list.next_element_seed(Skim)? {
+            values.push(value);
+        }
+        Ok(values.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
+        let mut kept = serde_json::Map::new();
+        while let Some(key) = object.next_key_seed(Key)? {
+            match key {
+                Some(key) => {
+                    let value = object.next_value_seed(Skim)?;
+                    kept.insert(key.to_owned(), value);
+                }
+                None => {
+                    object.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(kept.into())
+    }
+}
+
+/// A key of an object, if it is one of the [`KEYS`].
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Option<&'static str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key {
+    type Value = Option<&'static str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(KEYS.into_iter().find(|known| *known == key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn of_a_body_what_is_read_is_kept_and_the_rest_is_left_out() {
+        let body = json!({
+            "status": 1, "errors": ["a", null, 1.5, {"status": true, "x": 1}],
+            "metadata": {"result": "1", "command": "x"}, "other": {"data": [1]},
+            "data": {"domains": [{"domain": "example.com", "user": "u", "ipv4": "192.0.2.1"}, -7]},
+        });
+        let kept = json!({
+            "status": 1, "errors": ["a", null, 1.5, {"status": true}], "metadata": {"result": "1"},
+            "data": {"domains": [{"domain": "example.com", "user": "u"}, -7]},
+        });
+        assert_eq!(parse(body.to_string().as_bytes()).unwrap(), kept);
+        for broken in ["{\"x\":1", "{} {}", "{\"x\":[1,}", "{1:2}", "\u{1}"] {
+            assert!(parse(broken.as_bytes()).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn the_data_stands_beside_the_innermost_status() {
+        for body in [
+            json!({"status": 1, "data": 7}),
+            json!({"apiversion": 3, "result": {"status": 1, "data": 7}}),
+            json!({"data": {"uapi": {"status": 1, "data": 7}}, "metadata": {"result": 1}}),
+            json!({"data": 7, "metadata": {"result": 1}}),
+        ] {
+            assert_eq!(data(&body), &json!(7), "{body}");
+        }
+        assert_eq!(data(&json!({"status": 1})), &Value::Null);
+    }
 }

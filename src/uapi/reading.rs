@@ -1,0 +1,304 @@
+//! What is asked in a reading, and what is picked out of its answer.
+
+use serde_json::Value;
+
+use super::endpoint::Api;
+use super::transport::{Found, Question, Token};
+use super::wire::{Expected, data, parse};
+use crate::domain::{Mailbox, clean};
+
+/// A reading's answer that is longer than this is not read to its end, in bytes. All domains of a
+/// server were seen to take 5 MB.
+pub const MAX_READING_BYTES: usize = 64 * 1024 * 1024;
+
+/// A question as it is sent.
+pub struct Asked {
+    /// Behind scheme, host and port.
+    pub path: &'static str,
+    /// The parameters, in order.
+    pub parameters: Vec<(&'static str, String)>,
+    /// What its success looks like.
+    pub expected: Expected,
+}
+
+/// How a question is asked of an interface.
+///
+/// # Errors
+/// In words, if that interface does not answer it: the ports serve either one account or the
+/// server (vendor's guide to API authentication).
+pub fn asked(api: Api, question: Question<'_>) -> Result<Asked, &'static str> {
+    let whm = |path, rest: Option<(&'static str, String)>| {
+        let version = ("api.version", "1".to_owned());
+        Ok(Asked { path, parameters: [version].into_iter().chain(rest).collect(), expected: Expected::Whm })
+    };
+    let uapi = |path| Ok(Asked { path, parameters: Vec::new(), expected: Expected::Uapi });
+    match (api, question) {
+        (Api::Whm, Question::DomainInfo) => whm("/json-api/get_domain_info", None),
+        (Api::Whm, Question::DomainOwner(domain)) => {
+            whm("/json-api/getdomainowner", Some(("domain", domain.to_owned())))
+        }
+        (Api::Cpanel, Question::MailDomains) => uapi("/execute/Email/list_mail_domains"),
+        (Api::Cpanel, Question::Tokens) => uapi("/execute/Tokens/list"),
+        (Api::Cpanel, Question::DomainInfo | Question::DomainOwner(_)) => Err(
+            "the domains of a server are known to WHM alone (port 2087), and this server is set to api cpanel",
+        ),
+        (Api::Whm, Question::MailDomains | Question::Tokens) => Err(
+            "the domains and tokens of one account are known to cPanel (port 2083), and this server is set to \
+                 api whm",
+        ),
+    }
+}
+
+/// Picks the answer to a question out of a body that was judged to be a success. `user` is whose
+/// credential it is; a row with a name that `is_secret` is left out.
+///
+/// # Errors
+/// What is odd about the body, to be put behind “the answer is a success, but”.
+pub fn pick(
+    question: Question<'_>,
+    body: &[u8],
+    user: &str,
+    is_secret: impl Fn(&str) -> bool,
+) -> Result<Found, String> {
+    let body = parse(body).map_err(|_| "it is not JSON".to_owned())?;
+    let data = data(&body);
+    let name = |value: &Value| account(value).filter(|name| !is_secret(name));
+    match question {
+        Question::DomainInfo => {
+            let found = rows(data.get("domains"), "list of domains", |row| {
+                Some((domain(&row["domain"]).filter(|domain| !is_secret(domain))?, name(&row["user"])?))
+            });
+            found.map(Found::Domains)
+        }
+        Question::MailDomains => {
+            let found = rows(Some(data), "list of domains", |row| {
+                Some((domain(&row["domain"]).filter(|domain| !is_secret(domain))?, user.to_owned()))
+            });
+            found.map(Found::Domains)
+        }
+        Question::Tokens => {
+            let found = rows(Some(data), "list of tokens", |row| {
+                Some(Token { name: token_name(&row["name"])?, expires_at: end(&row["expires_at"])? })
+            });
+            found.map(Found::Tokens)
+        }
+        Question::DomainOwner(_) => match data.get("user") {
+            Some(Value::Null) => Ok(Found::Owner(None)),
+            Some(Value::String(text)) if text.trim().is_empty() => Ok(Found::Owner(None)),
+            Some(value) => match name(value) {
+                Some(owner) => Ok(Found::Owner(Some(owner))),
+                None => Err("the owner in it is no account's name".to_owned()),
+            },
+            None => Err("it has no owner in it".to_owned()),
+        },
+    }
+}
+
+/// The rows of a list that can be read. A list in which none can is not what was asked for.
+fn rows<T>(list: Option<&Value>, what: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, String> {
+    let Some(Value::Array(list)) = list else { return Err(format!("it has no {what} in it")) };
+    let found: Vec<T> = list.iter().filter_map(read).collect();
+    if found.is_empty() && !list.is_empty() {
+        return Err(format!("none of the {} rows in its {what} can be read", list.len()));
+    }
+    Ok(found)
+}
+
+/// A domain in the form that mailboxes have it, found by the same rule as theirs.
+fn domain(value: &Value) -> Option<String> {
+    let text = value.as_str()?.trim();
+    let text = text.strip_suffix('.').unwrap_or(text);
+    Mailbox::parse(&format!("x@{text}")).ok().map(|mailbox| mailbox.domain().to_owned())
+}
+
+/// The name of an account. cPanel's have at most 16 characters; foreign ones may be longer.
+fn account(value: &Value) -> Option<String> {
+    const LONGEST: usize = 64;
+    let text = value.as_str()?.trim();
+    let is_name = (1..=LONGEST).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
+    is_name.then(|| text.to_owned())
+}
+
+fn token_name(value: &Value) -> Option<String> {
+    Some(clean(value.as_str()?)).filter(|name| !name.is_empty())
+}
+
+/// When a token ends; the outer `None` is for what is no time. `expires_at` is null if it does not
+/// (vendor's specification); zero was never a token's end either.
+#[expect(clippy::option_option, reason = "no end and no sense are two things")]
+fn end(value: &Value) -> Option<Option<i64>> {
+    let seconds = match value {
+        Value::Null => return Some(None),
+        Value::Number(number) => number.as_i64()?,
+        Value::String(text) if text.trim().is_empty() => return Some(None),
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    Some((seconds != 0).then_some(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn found(question: Question<'_>, body: &str) -> Result<Found, String> {
+        pick(question, body.as_bytes(), "exampleu", |name| name == "S3CRET")
+    }
+
+    fn domains(list: &[(&str, &str)]) -> Result<Found, String> {
+        Ok(Found::Domains(list.iter().map(|(d, u)| ((*d).to_owned(), (*u).to_owned())).collect()))
+    }
+
+    #[test]
+    fn domains_come_in_the_form_that_mailboxes_have() {
+        let body = r#"{"metadata":{"result":1},"data":{"domains":[
+            {"domain":" Example.COM. ","user":"exampleu","domain_type":"main","ipv4":["192.0.2.1"]},
+            {"domain":"bücher.example","user":" other ","php_version":null},
+            {"domain":"xn--bcher-kva.example","user":"other"}]}}"#;
+        let expected = domains(&[
+            ("example.com", "exampleu"),
+            ("xn--bcher-kva.example", "other"),
+            ("xn--bcher-kva.example", "other"),
+        ]);
+        assert_eq!(found(Question::DomainInfo, body), expected);
+        let body = r#"{"status":1,"data":[{"domain":"Example.com"},{"domain":"bücher.example"}]}"#;
+        let expected = domains(&[("example.com", "exampleu"), ("xn--bcher-kva.example", "exampleu")]);
+        assert_eq!(found(Question::MailDomains, body), expected);
+    }
+
+    #[test]
+    fn odd_rows_are_left_out_and_an_empty_list_is_one() {
+        let body = r#"{"metadata":{"result":1},"data":{"domains":[null,7,"x.example",[],{},
+            {"domain":"a.example"},{"user":"u"},{"domain":7,"user":"u"},{"domain":"a.example","user":null},
+            {"domain":"*.a.example","user":"u"},{"domain":"a..example","user":"u"},{"domain":"","user":"u"},
+            {"domain":"a@b.example","user":"u"},{"domain":"a b.example","user":"u"},{"domain":"a.example","user":"a b"},
+            {"domain":"a.example","user":"\u001b[2J"},{"domain":"a.example","user":""},{"domain":"a.example","user":"S3CRET"},
+            {"domain":"good.example","user":"u"}]}}"#;
+        assert_eq!(found(Question::DomainInfo, body), domains(&[("good.example", "u")]));
+        let empty = r#"{"metadata":{"result":1},"data":{"domains":[]}}"#;
+        assert_eq!(found(Question::DomainInfo, empty), domains(&[]));
+        assert_eq!(found(Question::MailDomains, r#"{"status":1,"data":[]}"#), domains(&[]));
+        assert_eq!(found(Question::Tokens, r#"{"status":1,"data":[]}"#), Ok(Found::Tokens(vec![])));
+    }
+
+    #[test]
+    fn data_of_another_shape_is_told() {
+        for (question, body, why) in [
+            (Question::DomainInfo, r#"{"data":{}}"#, "no list of domains"),
+            (Question::DomainInfo, r#"{"data":null}"#, "no list of domains"),
+            (Question::DomainInfo, r#"{"data":{"domains":{"a":1}}}"#, "no list of domains"),
+            (Question::DomainInfo, r#"{"data":{"domains":["a.example","b.example"]}}"#, "none of the 2 rows"),
+            (Question::MailDomains, r#"{"status":1}"#, "no list of domains"),
+            (Question::MailDomains, r#"{"status":1,"data":1}"#, "no list of domains"),
+            (Question::Tokens, r#"{"status":1,"data":{"a":{}}}"#, "no list of tokens"),
+            (Question::Tokens, r#"{"status":1,"data":[{}]}"#, "none of the 1 rows"),
+            (Question::DomainOwner("a.example"), r#"{"data":{}}"#, "no owner"),
+            (Question::DomainOwner("a.example"), r#"{"data":[]}"#, "no owner"),
+            (Question::DomainOwner("a.example"), r#"{"data":{"user":7}}"#, "no account's name"),
+            (Question::DomainOwner("a.example"), r#"{"data":{"user":"S3CRET"}}"#, "no account's name"),
+        ] {
+            let error = found(question, body).unwrap_err();
+            assert!(error.contains(why), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_owner_is_a_name_or_nobody() {
+        for (user, owner) in [("\"park\"", Some("park")), ("null", None), ("\"\"", None)] {
+            let body = format!(r#"{{"metadata":{{"result":1}},"data":{{"user":{user}}}}}"#);
+            let expected = Ok(Found::Owner(owner.map(str::to_owned)));
+            assert_eq!(found(Question::DomainOwner("a.example"), &body), expected);
+        }
+    }
+
+    #[test]
+    fn tokens_have_a_name_and_an_end_or_none() {
+        let body = r#"{"status":1,"data":[{"name":"a","expires_at":null},{"name":"b","expires_at":1790000000},
+            {"name":"c","expires_at":" 1790000001 "},{"name":"d","create_time":5},{"name":"e","expires_at":0},
+            {"name":"f","expires_at":""},{"name":"g","expires_at":"soon"},{"name":"h","expires_at":[]},
+            {"name":"","expires_at":1},{"expires_at":1},{"name":"i\u001b\n","expires_at":-1}]}"#;
+        let expected = [
+            ("a", None),
+            ("b", Some(1_790_000_000)),
+            ("c", Some(1_790_000_001)),
+            ("d", None),
+            ("e", None),
+            ("f", None),
+            ("i", Some(-1)),
+        ];
+        let expected = expected.map(|(name, expires_at)| Token { name: name.to_owned(), expires_at });
+        assert_eq!(found(Question::Tokens, body), Ok(Found::Tokens(expected.to_vec())));
+    }
+
+    #[test]
+    fn twenty_thousand_domains_are_read_one_by_one() {
+        let mut body = String::from(r#"{"data":{"domains":["#);
+        for i in 0..20_000 {
+            let comma = if i == 0 { "" } else { "," };
+            write!(
+                body,
+                r#"{comma}{{"domain":"d{i}.example","user":"u{}","docroot":"/home/u/{i}","port":"80"}}"#,
+                i / 3
+            )
+            .unwrap();
+        }
+        body.push_str(r#"]},"metadata":{"result":1,"reason":"OK"}}"#);
+        let Ok(Found::Domains(list)) = found(Question::DomainInfo, &body) else { panic!("not a list") };
+        assert_eq!(list.len(), 20_000);
+        assert_eq!(list[19_999], ("d19999.example".to_owned(), "u6666".to_owned()));
+    }
+
+    #[test]
+    fn a_question_is_asked_only_where_it_is_answered() {
+        let whm = [Question::DomainInfo, Question::DomainOwner("a.example")];
+        let cpanel = [Question::MailDomains, Question::Tokens];
+        for question in whm {
+            assert!(asked(Api::Whm, question).is_ok());
+            assert!(asked(Api::Cpanel, question).is_err_and(|words| words.contains("2087")));
+        }
+        for question in cpanel {
+            assert!(asked(Api::Cpanel, question).is_ok());
+            assert!(asked(Api::Whm, question).is_err_and(|words| words.contains("2083")));
+        }
+    }
+
+    const QUESTIONS: [Question<'_>; 4] =
+        [Question::DomainInfo, Question::DomainOwner("a.example"), Question::MailDomains, Question::Tokens];
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_too_odd(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "[\\[\\]{}:,\"0-9a-z\u{e9}\\\\]{0,80}") {
+            for question in QUESTIONS {
+                for inner in [&bytes[..], text.as_bytes()] {
+                    let _ = pick(question, inner, "u", |_| false);
+                    let body = [br#"{"status":1,"data":"#, inner, b"}"].concat();
+                    let _ = pick(question, &body, "u", |_| false);
+                }
+            }
+        }
+
+        #[test]
+        fn whatever_a_row_says_what_is_found_is_fit_to_be_shown(a in any::<String>(), b in any::<String>(), end in any::<f64>()) {
+            let row = serde_json::json!({"domain": a, "user": b, "name": a, "expires_at": end});
+            let body = serde_json::json!({"data": {"domains": [row], "user": a}});
+            let list = serde_json::json!({"data": [row]});
+            for question in QUESTIONS {
+                for body in [&body, &list] {
+                    let shown = match pick(question, body.to_string().as_bytes(), "u", |_| false) {
+                        Ok(Found::Domains(list)) => list.into_iter().map(|(a, b)| a + &b).collect(),
+                        Ok(Found::Owner(owner)) => owner.unwrap_or_default(),
+                        Ok(Found::Tokens(list)) => list.into_iter().map(|token| token.name).collect(),
+                        Ok(Found::Nothing) => String::new(),
+                        Err(words) => words,
+                    };
+                    prop_assert!(!shown.chars().any(char::is_control), "{shown:?}");
+                }
+            }
+        }
+    }
+}
