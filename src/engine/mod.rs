@@ -7,6 +7,12 @@
 //! [`Event`]s.
 
 mod breaker;
+#[cfg_attr(not(test), expect(dead_code, reason = "lanes do not use it yet"))]
+mod budget;
+#[cfg_attr(not(test), expect(dead_code, reason = "lanes do not use it yet"))]
+mod concurrency;
+#[cfg(test)]
+mod concurrency_tests;
 mod event;
 mod lane;
 mod limiter;

@@ -1,0 +1,246 @@
+//! How many requests may be on their way to one server.
+//!
+//! Nobody knows how many a server takes at once, so it is found out while running, up to `--jobs`:
+//! more while that gains something, fewer on the first sign of a queue. The frame is Vector's
+//! adaptive concurrency: rounds of a round trip, growth only where the limit was reached, at most one
+//! decrease per round trip, and both back-pressure and a risen round-trip time are signs. It departs
+//! from it in what a risen time means. Vector judges against a moving average, and an average moves
+//! along with a queue that grows slowly, without end where the queue is long. Here the mean of a
+//! round is held against the lowest that was seen (`base`), and that is kept honest by the decrease
+//! itself: in a queue the time is proportional to what is in flight, so by Little's law fewer in
+//! flight take proportionally less. Where they do not, it was no queue but a slower server or another
+//! function; then the base rises and the decrease is taken back. A wrong decrease, from noise or from
+//! a change, so costs one round, and nothing has to be measured for its own sake.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Where it begins: the first request of a server is alone anyway.
+const FIRST: usize = 2;
+
+/// A round's time this much over the base is a queue. Real times scatter, and half as much again on
+/// the server is a queue it can bear.
+const RISEN: f64 = 1.4;
+
+/// A decrease goes this far below what the base says would do, so that a base that was itself
+/// measured in a queue comes down.
+const BELOW: f64 = 0.9;
+
+/// A round's time this much under the base is no noise.
+const FASTER: f64 = 0.8;
+
+/// The first base is the mean of so many answers.
+const LEAST_KNOWN: f64 = 16.0;
+
+/// What is left of the limit after back-pressure, as in Vector.
+const PUSHED_BACK: f64 = 0.9;
+
+/// Rounds without growth after growth was pushed back, at most.
+const LONGEST_HOLD: u32 = 4;
+
+/// Fewer answers than this say little about a mean.
+const LEAST_ANSWERS: usize = 8;
+
+/// The limit of one server, between 1 and the most allowed.
+#[derive(Debug)]
+pub struct Concurrency {
+    most: usize,
+    limit: usize,
+    /// Doubling each round, until the first sign of a queue.
+    doubling: bool,
+    /// How much the next growth adds; it doubles with every round that bore it.
+    step: usize,
+    /// Whether this round is the first one of a higher limit.
+    has_grown: bool,
+    /// Rounds without growth after the next growth that is pushed back; they double, so that a
+    /// server whose bound has been found is seldom asked for more.
+    patience: u32,
+    /// Rounds yet to come without growth.
+    hold: u32,
+    /// The mean round trip without a queue, in seconds, as far as known.
+    base: Option<f64>,
+    /// How many answers that rests on, in the beginning.
+    known: f64,
+    /// Answers yet to come to what was sent before the limit changed, which say nothing about it.
+    /// Told by number, as the time sent would leave out the calls that take long.
+    old: usize,
+    /// When the limit last changed.
+    changed: Option<Instant>,
+    round: Round,
+    /// What a decrease came from, while its first round runs.
+    before: Option<Before>,
+}
+
+/// The answers to what was sent since the limit was last looked at.
+#[derive(Debug, Default)]
+struct Round {
+    answers: usize,
+    seconds: f64,
+    squares: f64,
+    /// Whether the limit was reached: otherwise it cannot be what bounded it.
+    reached: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Before {
+    limit: usize,
+    rtt: f64,
+}
+
+impl Concurrency {
+    /// A limit that may grow up to `most`; 0 counts as 1.
+    pub fn new(most: usize) -> Concurrency {
+        let most = most.max(1);
+        Concurrency {
+            most,
+            limit: FIRST.min(most),
+            doubling: true,
+            step: 1,
+            has_grown: false,
+            patience: 0,
+            hold: 0,
+            base: None,
+            known: 0.0,
+            old: 0,
+            changed: None,
+            round: Round::default(),
+            before: None,
+        }
+    }
+
+    /// How many requests may be on their way: 1 to the most allowed.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Notes that a request was sent, with which so many are on their way.
+    pub fn sent(&mut self, in_flight_after: usize) {
+        self.round.reached |= in_flight_after >= self.limit;
+    }
+
+    /// Notes a good answer after `rtt`; with it, `in_flight_before` were on their way.
+    pub fn answered(&mut self, now: Instant, rtt: Duration, in_flight_before: usize) {
+        if self.is_old() {
+            return;
+        }
+        self.round.reached |= in_flight_before >= self.limit;
+        self.round.answers += 1;
+        self.round.seconds += rtt.as_secs_f64();
+        self.round.squares += rtt.as_secs_f64().powi(2);
+        let enough = if self.doubling { self.limit.div_ceil(2) } else { self.limit.max(LEAST_ANSWERS) };
+        if self.round.answers >= enough {
+            let limit = self.limit;
+            self.judge();
+            self.round = Round::default();
+            if self.limit != limit {
+                self.changed = Some(now);
+                self.old = in_flight_before - 1;
+            }
+        }
+    }
+
+    /// Notes throttling, a time-out or a fault of the server, after `took`.
+    pub fn pushed_back(&mut self, now: Instant, took: Duration) {
+        self.is_old();
+        // What was sent before the last change belongs to the burst that is answered already.
+        if self.changed.is_some_and(|changed| changed + took > now) {
+            return;
+        }
+        self.old = self.limit - 1;
+        self.changed = Some(now);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        let kept = (self.limit as f64 * PUSHED_BACK) as usize;
+        self.limit = kept.max(1);
+        // Failures that no growth brought about are no bound.
+        self.patience = if self.has_grown { (self.patience * 2).clamp(1, LONGEST_HOLD) } else { 0 };
+        self.hold = self.patience;
+        self.begin_low();
+        self.before = None;
+        self.round = Round::default();
+    }
+
+    fn is_old(&mut self) -> bool {
+        let old = self.old > 0;
+        self.old = self.old.saturating_sub(1);
+        old
+    }
+
+    /// From here growth begins with the smallest step again.
+    fn begin_low(&mut self) {
+        self.doubling = false;
+        self.has_grown = false;
+        self.step = 1;
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn judge(&mut self) {
+        let answers = self.round.answers as f64;
+        let rtt = self.round.seconds / answers;
+        let before = self.before.take();
+        let Some(base) = self.base else {
+            self.base = Some(rtt);
+            self.known = answers;
+            return self.grow();
+        };
+        if !self.round.reached {
+            // Whatever this is, our own requests do not queue.
+            self.base = Some(base + (rtt - base) / 4.0);
+            return;
+        }
+        if let Some(before) = before {
+            return self.look_back(before, rtt, base);
+        }
+        // Few answers, and such as scatter, say less.
+        let variance = (self.round.squares / answers - rtt * rtt).max(0.0);
+        let error = (variance / answers).sqrt() / rtt;
+        if rtt > base * (RISEN + (2.0 * error).clamp(1.0 / answers, 0.6)) {
+            let wanted = self.limit as f64 * (base / rtt * BELOW).max(0.5);
+            self.before = Some(Before { limit: self.limit, rtt });
+            self.limit = (wanted as usize).max(1);
+            self.begin_low();
+            return;
+        }
+        if self.known < LEAST_KNOWN {
+            self.base = Some((base * self.known + rtt * answers) / (self.known + answers));
+            self.known += answers;
+        } else if rtt < base * FASTER {
+            self.base = Some(rtt);
+        }
+        self.grow();
+    }
+
+    /// The first round after a decrease: what it did to the round trip says what the server can take.
+    #[allow(clippy::cast_precision_loss)]
+    fn look_back(&mut self, before: Before, rtt: f64, base: f64) {
+        let left = rtt / before.rtt;
+        let share = self.limit as f64 / before.limit as f64;
+        // Between «all of it was queueing» and «none was».
+        let helped = left < share.sqrt();
+        self.base = Some(if helped && rtt > base { (base + rtt) / 2.0 } else { rtt });
+        self.limit = rounded(before.limit as f64 * left).clamp(self.limit, before.limit);
+    }
+
+    fn grow(&mut self) {
+        if !self.round.reached {
+            return;
+        }
+        if self.has_grown {
+            self.patience = 0;
+        }
+        self.has_grown = false;
+        if self.hold > 0 {
+            self.hold -= 1;
+            return;
+        }
+        let by = if self.doubling { self.limit } else { self.step.min(self.limit) };
+        self.has_grown = self.limit < self.most;
+        self.limit = (self.limit + by).min(self.most);
+        self.step = (self.step * 2).min(self.most);
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn rounded(limit: f64) -> usize {
+    limit.round() as usize
+}
