@@ -5,7 +5,7 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 
 /// A token or password. Prints as dots, is wiped from memory when dropped, and is uncovered only
-/// where the request's header is made and where it is cut out of foreign text.
+/// where the request's header is made, where it is cut out of foreign text, and where it is hashed.
 #[derive(Clone)]
 pub struct Secret(SecretString);
 
@@ -18,6 +18,18 @@ impl Secret {
     /// The secret itself, for the request's header and nothing else.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
+    }
+
+    /// A hash of the secret and of what it is for, by which it can be known again without being
+    /// kept. Nobody without the key can try guesses on it.
+    pub fn fingerprint(&self, key: &[u8; 32], purpose: &[&str]) -> String {
+        let mut hasher = blake3::Hasher::new_keyed(key);
+        // Each part with its length before it, so that no two lists of parts read alike.
+        for part in purpose.iter().copied().chain([self.expose()]) {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        hasher.finalize().to_hex().to_string()
     }
 
     /// `text` with every occurrence of the secret replaced by dots: a server may echo the header it
@@ -148,6 +160,27 @@ mod tests {
         assert_eq!(format!("{secret} {secret:?}"), "••• •••");
         assert_eq!(secret.redact("cpanel root:S3CRET refused"), "cpanel root:••• refused");
     }
+
+    #[test]
+    fn a_fingerprint_tells_apart_all_that_makes_it_up() {
+        let of = |key: u8, purpose: &[&str], secret: &str| {
+            Secret::new(secret.into()).fingerprint(&[key; 32], purpose)
+        };
+        let one = of(1, &["web01:2083", "anna"], "S3CRET");
+        assert_eq!(one, of(1, &["web01:2083", "anna"], "S3CRET"));
+        for other in [
+            of(2, &["web01:2083", "anna"], "S3CRET"),
+            of(1, &["web02:2083", "anna"], "S3CRET"),
+            of(1, &["web01:2083", "anna"], "S3CRET2"),
+            of(1, &["web01:2083", "annaS"], "3CRET"),
+            of(1, &["web01:2083a", "nna"], "S3CRET"),
+            of(1, &["web01:2083anna"], "S3CRET"),
+        ] {
+            assert_ne!(one, other);
+        }
+        assert!(!one.contains("S3CRET") && one.len() == 64);
+    }
+
     #[test]
     fn a_secret_is_found_in_every_way_of_writing_it() {
         let secret = Secret::new("Pa\"s<w&r>d+/ %41'ß".into());

@@ -16,6 +16,14 @@ pub fn create_dir(path: &Path) -> io::Result<()> {
     sync_parent(path)
 }
 
+/// Makes a directory and all that it stands in, for its owner alone, and closes it if it was there
+/// and open to others.
+pub fn create_dirs(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(DIR_MODE).create(path)?;
+    let is_open = std::fs::metadata(path)?.permissions().mode() & 0o077 != 0;
+    if is_open { make_private(path) } else { Ok(()) }
+}
+
 /// Closes a directory to everybody but its owner.
 pub fn make_private(path: &Path) -> io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(DIR_MODE))
@@ -31,6 +39,12 @@ pub fn create_log(path: &Path) -> io::Result<File> {
 /// Opens a file that grows by appending.
 pub fn open_log(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).read(true).open(path)
+}
+
+/// Opens a file that is there to be locked, and makes it if need be. It is never taken away: who
+/// locks a file that is gone shares nothing with who locks the next one of its name.
+pub fn open_lock(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)
 }
 
 /// Puts a file in place whole: whoever looks sees the old one or the new one, and after a crash

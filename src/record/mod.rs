@@ -3,6 +3,9 @@
 //! This room owns the journal, which is the truth, and everything that is made from it: the ledger,
 //! `results.csv`, `unfinished.csv`, `summary.json`. It decides nothing about a run; it is told, and
 //! what it was told survives a kill at any moment.
+//!
+//! It owns the state directory too, which outlives runs: which server is in use by whom, and which
+//! credentials were refused of late.
 
 mod closing;
 mod disk;
@@ -11,8 +14,11 @@ mod facts;
 mod journal;
 mod ledger;
 mod recorder;
+mod refusals;
 mod results;
 mod rundir;
+mod server_lock;
+mod state_dir;
 mod summary;
 
 pub use disk::{create_dir, write_whole};
@@ -23,6 +29,9 @@ pub use ledger::{Ledger, Reason, ServerTotals, Standing};
 #[cfg(test)]
 pub use recorder::Remembered;
 pub use recorder::{JournalRecorder, Recorder, WriteFault};
+pub use refusals::Barred;
 pub use results::{Failure, Home, Material, Tally};
 pub use rundir::{DirError, Opened, RunDir};
+pub use server_lock::{Before, Holder, LockError, ServerLock, Waiting};
+pub use state_dir::{StateDir, StateError};
 pub use summary::{ServerFigures, SessionFigures, Summary};
