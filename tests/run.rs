@@ -496,6 +496,10 @@ fn the_statuses_add_up_and_the_summary_has_what_it_promises() {
         assert!(summary["sessions"][0].as_object().unwrap().contains_key(key), "{key}");
     }
     assert_eq!(summary["servers"][0]["requests"], 24);
+    let channels = summary["channels"].as_object().unwrap();
+    let timed: u64 = channels.values().map(|channel| channel["operations"].as_u64().unwrap()).sum();
+    assert_eq!(Some(timed), counts["ok"].as_u64());
+    assert_eq!(summary["servers"][0]["channels"], summary["channels"], "there is one server");
 }
 
 #[test]

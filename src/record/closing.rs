@@ -81,20 +81,26 @@ impl RunDir {
         ended: Stamp,
     ) -> Summary {
         let servers = material.ledger.map(Ledger::servers).unwrap_or_default();
+        let started_at = sessions.first().map_or_else(|| ended.to_string(), |first| first.started_at.clone());
+        let start = Stamp::try_from(started_at.clone()).unwrap_or(ended);
+        let (channels, of_servers) = material.channels(start);
         Summary {
             run_id: self.run_id(),
             exit_code: exit.code(),
-            started_at: sessions.first().map_or_else(|| ended.to_string(), |first| first.started_at.clone()),
+            started_at,
             ended_at: ended.to_string(),
             operations: tally.operations(),
             counts: tally.counts.clone(),
             error_classes: tally.classes.clone(),
+            channels,
             servers: servers
                 .iter()
-                .map(|server| ServerFigures {
+                .zip(of_servers)
+                .map(|(server, channels)| ServerFigures {
                     name: server.name.clone(),
                     requests: server.requests,
                     halted: server.halted.as_ref().map(|(class, reason)| format!("{class}: {reason}")),
+                    channels,
                 })
                 .collect(),
             sessions,

@@ -208,6 +208,13 @@ impl Ledger {
         slot.status.map(|status| (status, slot.class))
     }
 
+    /// When the answer came that ended it, if it ended `ok` or `unchanged` by a call.
+    pub fn ended_well_at(&self, op: u32) -> Option<Stamp> {
+        let slot = self.slots.get(op as usize)?;
+        let is_well = matches!(slot.status, Some(Status::Ok | Status::Unchanged)) && slot.attempts > 0;
+        is_well.then(|| Stamp(slot.started.0.saturating_add(i64::from(slot.duration_ms))))
+    }
+
     /// Whether its last try was refused by the server.
     pub fn met_refusal(&self, op: u32) -> bool {
         self.slots

@@ -7,6 +7,7 @@
 //! It owns the state directory too, which outlives runs: which server is in use by whom, and which
 //! credentials were refused of late.
 
+mod channels;
 mod closing;
 mod disk;
 mod entry;
@@ -21,6 +22,7 @@ mod server_lock;
 mod state_dir;
 mod summary;
 
+pub use channels::{ChannelFigures, Channels};
 pub use disk::{create_dir, write_whole};
 pub use entry::{Attempt, Ended, Entry, Session as SessionEntry, Stamp};
 pub use facts::{FORMAT, InputFacts, RunFacts};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::channels::Channels;
 use crate::domain::{ErrorClass, Status};
 
 /// `summary.json`. Times are RFC 3339 in UTC with milliseconds.
@@ -23,6 +24,9 @@ pub struct Summary {
     pub counts: BTreeMap<Status, u64>,
     /// How many operations that did not end well have each class; only classes that occurred.
     pub error_classes: BTreeMap<ErrorClass, u64>,
+    /// How long each channel took, over all servers.
+    #[serde(default)]
+    pub channels: Channels,
     /// One entry per server.
     pub servers: Vec<ServerFigures>,
     /// One entry per session, in order.
@@ -38,6 +42,9 @@ pub struct ServerFigures {
     pub requests: u64,
     /// Why nothing more was sent to it in the last session; `null` if it was not halted.
     pub halted: Option<String>,
+    /// How long each channel took there.
+    #[serde(default)]
+    pub channels: Channels,
 }
 
 /// One process that worked on the run.

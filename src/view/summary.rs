@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::{Action, Channel, ErrorClass, Status};
-use crate::record::Summary;
+use crate::record::{ChannelFigures, Summary};
 
 use super::guidance::guidance;
 use super::shell::quote;
@@ -75,6 +75,9 @@ pub fn summary(summary: &Summary, closing: &Closing, style: Style, width: usize)
         let text = format!("  {status:<13}  {:>wide$}", count(*number));
         line(if status.is_good() { text } else { style.yellow(&text) });
     }
+    for (channel, figures) in summary.channels.iter().filter(|(_, figures)| figures.operations > 1) {
+        line(wrap(&format!("  {channel}: {}", took_so_long(figures)), 4, width));
+    }
     for (server, reason) in closing.halted.iter().take(MOST_HALTED) {
         let text = format!("  {} halted: {}", shown(server, 60), shown(reason, 500));
         line(style.red(&wrap(&text, 4, width)));
@@ -114,6 +117,19 @@ pub fn summary(summary: &Summary, closing: &Closing, style: Style, width: usize)
         line(format!("{}\n  {}", style.bold(when), printable(command)));
     }
     out
+}
+
+/// When the operations of a channel had ended, counted from the start of the run.
+fn took_so_long(figures: &ChannelFigures) -> String {
+    let after = |ms| span(Duration::from_millis(ms));
+    let what = if figures.contained { "contained" } else { "done" };
+    format!(
+        "{} {what} after {} (half after {}, 95 % after {})",
+        count(figures.operations),
+        after(figures.max_ms),
+        after(figures.p50_ms),
+        after(figures.p95_ms)
+    )
 }
 
 /// The same for `-q`: nothing when all is well, else at most 15 lines without marks.

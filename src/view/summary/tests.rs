@@ -23,6 +23,7 @@ fn example() -> (Summary, Closing) {
         operations: 25_000,
         counts: [(Status::Ok, 24_100), (Status::Unchanged, 748), (Status::Failed, 152)].into(),
         error_classes: [(ErrorClass::NoSuchMailbox, 150), (ErrorClass::Timeout, 2)].into(),
+        channels: Default::default(),
         servers: Vec::new(),
         sessions: Vec::new(),
     };
@@ -141,4 +142,33 @@ fn colours_change_nothing_but_colours() {
     }
     assert!(coloured.len() > bare.len());
     assert_eq!(bare, summary(&figures, &closing, Style::PLAIN, 80));
+}
+
+#[test]
+fn each_channel_is_told_with_its_times_and_contained_only_where_it_was_shut() {
+    let (mut figures, closing) = example();
+    let of = |operations, contained| ChannelFigures {
+        operations,
+        contained,
+        last_ended_at: String::new(),
+        p50_ms: 62_000,
+        p95_ms: 121_000,
+        max_ms: 134_000,
+    };
+    figures.channels = [
+        (Channel::Login, of(1, true)),
+        (Channel::Incoming, of(7, false)),
+        (Channel::Outgoing, of(812, true)),
+    ]
+    .into();
+    let text = summary(&figures, &closing, Style::PLAIN, 80);
+    let told: Vec<&str> = text.lines().filter(|line| line.contains("half after")).collect();
+    assert_eq!(
+        told,
+        [
+            "  incoming: 7 done after 2m 14s (half after 1m 02s, 95 % after 2m 01s)",
+            "  outgoing: 812 contained after 2m 14s (half after 1m 02s, 95 % after 2m 01s)",
+        ]
+    );
+    assert!(!summary_quiet(&figures, &closing).contains("half after"));
 }
