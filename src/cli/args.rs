@@ -184,6 +184,16 @@ pub struct ServerArgs {
     pub sandbox: bool,
 }
 
+/// Flattened into the commands that read a configuration.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Server")]
+pub struct ConfigArgs {
+    /// The servers and what holds for all runs [default: ./mailsweep.toml, then
+    /// ~/.config/mailsweep/mailsweep.toml].
+    #[arg(long, value_name = "FILE", env = "MAILSWEEP_CONFIG", hide_env_values = true)]
+    pub config: Option<PathBuf>,
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum MethodArg {
     Get,

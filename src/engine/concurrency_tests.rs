@@ -260,10 +260,14 @@ fn nine_tenths_of_what_a_server_can_do_are_reached_in_2000_calls_with_the_warm_u
     for (i, model) in grid(&[20.0, 80.0, 300.0, 1000.0]).into_iter().enumerate() {
         let mut sim = Sim::new(model, i as u64);
         let share = sim.answers(2000) / model.capacity();
-        if share<0.9 {println!("CAP {share:.3} of {model:?}");}
+        if share < 0.9 {
+            println!("CAP {share:.3} of {model:?}");
+        }
         // A call has five tries.
         assert!(sim.most_rejections < 5, "a call of {model:?} was lost");
-        if sim.rejected > 60 {println!("REJ {} rejections by {model:?}", sim.rejected);}
+        if sim.rejected > 60 {
+            println!("REJ {} rejections by {model:?}", sim.rejected);
+        }
         shares.push(share);
     }
     let middle = spread("2,000 calls", shares);
@@ -289,11 +293,17 @@ fn change(name: &str, most_rejected: f64, apply: impl Fn(&mut Model)) {
         let seen = sim.seconds(stretch);
         shares.push(seen.of_capacity);
         rejections.push(seen.rejected);
-        if !(seen.of_capacity >= 0.88) {println!("CAP {name}: {seen:?} of {model:?}");}
-        if !(seen.rejected <= most_rejected) { println!("REJ {name}: {seen:?} of {model:?}");}
+        if !(seen.of_capacity >= 0.88) {
+            println!("CAP {name}: {seen:?} of {model:?}");
+        }
+        if !(seen.rejected <= most_rejected) {
+            println!("REJ {name}: {seen:?} of {model:?}");
+        }
         // What is queued is never more than what is worked on, but for the smallest servers.
         let most = 1.5 * model.workers as f64 + 2.5;
-        if (seen.limit > most) { println!("LIM {name}: {seen:?} of {model:?}");}
+        if (seen.limit > most) {
+            println!("LIM {name}: {seen:?} of {model:?}");
+        }
     }
     let middle = spread(name, shares);
     assert!(middle > 0.97, "{middle}");
@@ -340,7 +350,7 @@ fn a_few_random_faults_cost_little() {
         let mut sim = Sim::new(Model { workers: 16, faults, ..MODEL }, 1);
         sim.seconds(10.0);
         let seen = sim.seconds(100.0);
-                println!("{faults} {seen:?}");
+        println!("{faults} {seen:?}");
     }
 }
 
@@ -369,8 +379,8 @@ fn after_an_outage_it_is_back_in_seconds() {
     assert_eq!(sim.policy.limit(), 1);
     sim.model.faults = 0.0;
     for _ in 0..10 {
-    let seen = sim.seconds(5.0);
-    println!("{seen:?}");
+        let seen = sim.seconds(5.0);
+        println!("{seen:?}");
     }
 }
 

@@ -4,11 +4,13 @@
 //! them. It never sends a request.
 
 mod check;
+mod config;
 mod credential;
 mod protect;
 mod server;
 
 pub use crate::uapi::Api;
+pub use config::{Config, ConfigError};
 pub use credential::{CredentialError, CredentialSource};
 pub use protect::{PatternFault, Protect};
 pub use server::{Fleet, Login, Server, ServerError, ServerSpec};
