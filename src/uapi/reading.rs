@@ -62,18 +62,18 @@ pub fn pick(
 ) -> Result<Found, String> {
     let body = parse(body).map_err(|_| "it is not JSON".to_owned())?;
     let data = data(&body);
-    let name = |value: &Value| account(value).filter(|name| !is_secret(name));
+    // As the server wrote it: lower case would hide a secret from who looks for it.
+    let is_fit = |value: &Value| value.as_str().is_some_and(|text| !is_secret(text));
+    let domain = |row: &Value| Some(&row["domain"]).filter(|value| is_fit(value)).and_then(domain);
+    let name = |value: &Value| Some(value).filter(|value| is_fit(value)).and_then(account);
     match question {
         Question::DomainInfo => {
-            let found = rows(data.get("domains"), "list of domains", |row| {
-                Some((domain(&row["domain"]).filter(|domain| !is_secret(domain))?, name(&row["user"])?))
-            });
+            let found =
+                rows(data.get("domains"), "list of domains", |row| Some((domain(row)?, name(&row["user"])?)));
             found.map(Found::Domains)
         }
         Question::MailDomains => {
-            let found = rows(Some(data), "list of domains", |row| {
-                Some((domain(&row["domain"]).filter(|domain| !is_secret(domain))?, user.to_owned()))
-            });
+            let found = rows(Some(data), "list of domains", |row| Some((domain(row)?, user.to_owned())));
             found.map(Found::Domains)
         }
         Question::Tokens => {
