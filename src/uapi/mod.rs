@@ -12,7 +12,11 @@ mod http;
 mod http_tests;
 mod pin;
 mod reading;
+#[cfg(test)]
+mod testing;
 mod tls;
+#[cfg(test)]
+mod tls_tests;
 mod transport;
 mod verdict;
 mod wire;

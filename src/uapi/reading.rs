@@ -126,7 +126,6 @@ fn token_name(value: &Value) -> Option<String> {
 
 /// When a token ends; the outer `None` is for what is no time. `expires_at` is null if it does not
 /// (vendor's specification); zero was never a token's end either.
-#[expect(clippy::option_option, reason = "no end and no sense are two things")]
 fn end(value: &Value) -> Option<Option<i64>> {
     let seconds = match value {
         Value::Null => return Some(None),
