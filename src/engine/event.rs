@@ -14,6 +14,8 @@ pub enum Event<'a> {
         to_do: u64,
         /// Operations of the job that had ended before this session.
         done_before: u64,
+        /// The servers, each with how many of them are to be carried out there.
+        servers: &'a [(&'a str, u64)],
     },
     /// A try did not settle its operation.
     Tried(Tried<'a>),
@@ -48,7 +50,20 @@ pub enum Event<'a> {
     Tick {
         /// Calls in flight now.
         in_flight: usize,
+        /// The same for each server.
+        lanes: &'a [LaneFigures<'a>],
     },
+}
+
+/// How much a server is asked at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneFigures<'a> {
+    /// The server's name.
+    pub server: &'a str,
+    /// Calls in flight there now.
+    pub in_flight: usize,
+    /// How many there may be at once at present, if that is known.
+    pub limit: Option<u32>,
 }
 
 /// The operation that an event is about.

@@ -23,8 +23,10 @@ mod run;
 #[cfg(test)]
 mod scenarios;
 mod session;
+#[cfg(test)]
+mod told_tests;
 
-pub use event::{Event, Finished, Observer, Subject, Tried};
+pub use event::{Event, Finished, LaneFigures, Observer, Subject, Tried};
 pub use lane::LaneSpec;
 pub use limits::{Limits, MaxErrors, Rate, SomeLimits, Unit, parse_time};
 pub use run::run;

@@ -17,7 +17,7 @@ use futures::{FutureExt, StreamExt};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
-use super::event::{Event, Finished, Observer, Subject, Tried};
+use super::event::{Event, Finished, LaneFigures, Observer, Subject, Tried};
 use super::lane::{Active, Bad, Lane, Turn, counts_as_error};
 use super::limits::MaxErrors;
 use super::order::Chains;
@@ -64,7 +64,7 @@ pub async fn run<R: Recorder>(
                 None => can_be_signalled = false,
             },
             written = recorder.written(run.written), if waits_for_records => run.records_written(written),
-            _ = ticks.tick() => run.observer.on(&Event::Tick { in_flight: in_flight.len() }),
+            _ = ticks.tick() => run.tick(in_flight.len()),
             () = sleep_until(wake), if wake.is_some() => {}
             Some(landed) = in_flight.next(), if !in_flight.is_empty() => {
                 run.landed(landed);
@@ -153,7 +153,8 @@ impl<'a, 'o> Run<'a, 'o> {
         let Session { job, lanes, done_before, seed, clock } = session;
         let mut to_do: Vec<u32> = lanes.iter().flat_map(|lane| lane.ops.iter().copied()).collect();
         to_do.sort_unstable();
-        observer.on(&Event::Started { to_do: to_do.len() as u64, done_before });
+        let servers: Vec<_> = lanes.iter().map(|lane| (lane.name.as_str(), lane.ops.len() as u64)).collect();
+        observer.on(&Event::Started { to_do: to_do.len() as u64, done_before, servers: &servers });
         let chains = Chains::new(job, to_do.into_iter());
         Run {
             job,
@@ -173,6 +174,18 @@ impl<'a, 'o> Run<'a, 'o> {
             is_signalled: false,
             fault: None,
         }
+    }
+
+    fn tick(&mut self, in_flight: usize) {
+        let lanes: Vec<_> = self
+            .lanes
+            .iter()
+            .map(|lane| {
+                let limit = Some(lane.limits.jobs.get());
+                LaneFigures { server: &lane.name, in_flight: lane.in_flight, limit }
+            })
+            .collect();
+        self.observer.on(&Event::Tick { in_flight, lanes: &lanes });
     }
 
     /// Sends all that the lanes may send now; returns when to look again, if time alone can change

@@ -11,13 +11,17 @@ use std::sync::{Arc, Mutex};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use crate::record::Stamp;
+
 use super::progress::Progress;
-use super::screen::{Screen, Sink, bar_columns, locked};
+use super::screen::{Below, Screen, Sink, bar_columns, locked};
+use super::servers::{ServerLine, lines};
 use super::terminal::Terminal;
 
 pub(super) struct Bar {
     bar: ProgressBar,
     figures: Arc<Mutex<String>>,
+    below: Below,
     terminal: Terminal,
     sink: Sink,
     /// Whether the present style has room for a bar beside the figures.
@@ -27,25 +31,32 @@ pub(super) struct Bar {
 /// The bar itself, its brackets and the two blanks behind them take at least this.
 const LEAST_BAR_COLUMNS: usize = 16;
 
+/// Lines of the terminal that servers leave free: the bar's own, and some of what was said last.
+const FREE_LINES: usize = 4;
+
 /// Narrower than this, the figures stand alone.
 const LEAST_WIDE_COLUMNS: usize = 40;
 
 impl Bar {
     pub(super) fn new(sink: Sink, terminal: Terminal) -> Bar {
-        let screen = Screen::new(sink.clone(), terminal);
+        let below = Below::default();
+        let screen = Screen::new(sink.clone(), terminal, Arc::clone(&below));
         let target = ProgressDrawTarget::term_like(Box::new(screen));
         Bar {
             bar: ProgressBar::with_draw_target(Some(0), target),
             figures: Arc::default(),
+            below,
             terminal,
             sink,
             wide: None,
         }
     }
 
-    /// Draws these figures.
-    pub(super) fn draw(&mut self, progress: &Progress) {
+    /// Draws these figures, and a line for each of these servers below.
+    pub(super) fn draw(&mut self, progress: &Progress, servers: &[ServerLine]) {
         let columns = bar_columns(&self.terminal);
+        let room = self.terminal.height().saturating_sub(FREE_LINES);
+        *locked(&self.below) = lines(servers, room, columns, Stamp::now(), self.terminal.style());
         let wide = columns >= LEAST_WIDE_COLUMNS;
         let room = if wide { columns - LEAST_BAR_COLUMNS } else { columns };
         *locked(&self.figures) = progress.figures(room, self.terminal.style());
@@ -65,9 +76,10 @@ impl Bar {
         self.bar.suspend(|| self.sink.write(lines));
     }
 
-    /// Leaves the last figures standing and goes on to the next line.
+    /// Leaves the last figures standing and goes on to the next line. What is to be said of servers
+    /// then is said by the summary.
     pub(super) fn finish(mut self, progress: &Progress) {
-        self.draw(progress);
+        self.draw(progress, &[]);
         self.bar.abandon();
         self.sink.write(b"\n");
     }
@@ -87,14 +99,15 @@ fn style(wide: bool, figures: Arc<Mutex<String>>) -> ProgressStyle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::view::servers::Servers;
     use crate::view::terminal::Columns;
-    use crate::view::testing::Captured;
+    use crate::view::testing::{Captured, on_screen};
 
     fn drawn(columns: u16, progress: Progress) -> String {
         let captured = Captured::default();
         let terminal = Terminal { interactive: true, colour: false, columns: Columns::Fixed(columns) };
         let mut bar = Bar::new(Sink::new(captured.writer()), terminal);
-        bar.draw(&Progress { total: progress.total, ..Progress::default() });
+        bar.draw(&Progress { total: progress.total, ..Progress::default() }, &[]);
         bar.above(b"a line\n");
         bar.finish(&progress);
         captured.text()
@@ -108,6 +121,50 @@ mod tests {
         let bar = "=".repeat(47);
         assert_eq!(last, format!("[{bar}]  25,000/25,000  100%  9.8/s\n"));
         assert!(text.contains("\u{1b}[2Ka line\n"), "the bar is cleared before a line: {text:?}");
+    }
+
+    #[test]
+    fn servers_stand_below_the_bar_and_leave_nothing_behind() {
+        let captured = Captured::default();
+        let terminal = Terminal { interactive: true, colour: false, columns: Columns::Fixed(60) };
+        let mut bar = Bar::new(Sink::new(captured.writer()), terminal);
+        let progress = Progress { total: 30, done: 7, ..Progress::default() };
+        let of = |servers: &[(&str, u64)]| Servers::begun(servers).lines().to_vec();
+        let stands = |servers: &[&str], said: &[&str]| {
+            let shown = on_screen(&captured.text());
+            let (before, drawn) = shown.split_at(said.len());
+            assert_eq!(before, said);
+            assert!(drawn[0].ends_with("]  7/30  23%  0.0/s"), "{shown:?}");
+            assert_eq!(drawn[1..], *servers);
+        };
+        let three = of(&[("web01", 10), ("web02", 20), ("web03", 0)]);
+        bar.draw(&progress, &three);
+        let one = "  web01  0/10  0.0/s  0 in flight";
+        let two = "  web02  0/20  0.0/s  0 in flight";
+        stands(&[one, two, "  web03   0/0  done"], &[]);
+        bar.above(b"one\ntwo\n");
+        stands(&[one, two, "  web03   0/0  done"], &["one", "two"]);
+        bar.draw(&progress, &three[..2]);
+        stands(&[one, two], &["one", "two"]);
+        bar.draw(&progress, &three);
+        bar.draw(&progress, &three);
+        stands(&[one, two, "  web03   0/0  done"], &["one", "two"]);
+        bar.finish(&progress);
+        stands(&[""], &["one", "two"]);
+        let shown = on_screen(&captured.text());
+        assert_eq!(shown.len(), 4, "nothing is left of the servers: {shown:?}");
+    }
+
+    #[test]
+    fn a_terminal_that_is_full_keeps_room_for_what_was_said() {
+        let captured = Captured::default();
+        let terminal = Terminal { interactive: true, colour: false, columns: Columns::Fixed(60) };
+        let mut bar = Bar::new(Sink::new(captured.writer()), terminal);
+        let servers: Vec<(&str, u64)> = vec![("web", 10); 60];
+        bar.draw(&Progress::default(), Servers::begun(&servers).lines());
+        let shown = on_screen(&captured.text());
+        assert_eq!(shown.len(), terminal.height() - FREE_LINES + 1);
+        assert_eq!(shown.last().map(String::as_str), Some("  and 41 more"));
     }
 
     #[test]

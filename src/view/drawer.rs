@@ -12,7 +12,15 @@ use super::line::{Line, LogFormat};
 use super::log::Log;
 use super::progress::Progress;
 use super::screen::Sink;
+use super::servers::ServerLine;
 use super::terminal::Terminal;
+
+/// What the bar and the lines below it show.
+pub(super) struct Frame {
+    pub progress: Progress,
+    /// None where there is one server only.
+    pub servers: Vec<ServerLine>,
+}
 
 /// What the drawing thread is handed.
 pub(super) enum Message {
@@ -21,9 +29,9 @@ pub(super) enum Message {
     /// A line that counts towards [`Shared::details`].
     Detail(Line),
     /// The bar begins.
-    Begin(Progress),
+    Begin(Frame),
     /// New figures for the bar.
-    Tick(Progress),
+    Tick(Frame),
     /// Say when everything before this has been written.
     Flush(Sender<()>),
     /// The last figures of a run.
@@ -83,7 +91,7 @@ impl Drawer {
 
     /// Says whether the end has come.
     fn batch(&mut self, messages: impl Iterator<Item = Message>) -> bool {
-        let (mut lines, mut details, mut figures) = (Vec::new(), 0, None);
+        let (mut lines, mut details, mut frame) = (Vec::new(), 0, None);
         for message in messages {
             match message {
                 Message::Line(line) => self.log.format(&line, &mut lines),
@@ -91,15 +99,15 @@ impl Drawer {
                     self.log.format(&line, &mut lines);
                     details += 1;
                 }
-                Message::Begin(progress) => {
+                Message::Begin(first) => {
                     if self.draws {
                         self.bar = Some(Bar::new(self.sink.clone(), self.terminal));
                     }
-                    figures = Some(progress);
+                    frame = Some(first);
                 }
-                Message::Tick(progress) => {
+                Message::Tick(next) => {
                     self.shared.tick_waits.store(false, Ordering::Relaxed);
-                    figures = Some(progress);
+                    frame = Some(next);
                 }
                 Message::Flush(done) => {
                     self.write(&mut lines);
@@ -107,7 +115,7 @@ impl Drawer {
                 }
                 Message::Close(progress) => {
                     self.write(&mut lines);
-                    figures = None;
+                    frame = None;
                     if let Some(bar) = self.bar.take() {
                         bar.finish(&progress);
                     }
@@ -120,8 +128,8 @@ impl Drawer {
         }
         self.write(&mut lines);
         self.shared.details.fetch_sub(details, Ordering::Relaxed);
-        if let (Some(bar), Some(progress)) = (&mut self.bar, figures) {
-            bar.draw(&progress);
+        if let (Some(bar), Some(frame)) = (&mut self.bar, frame) {
+            bar.draw(&frame.progress, &frame.servers);
         }
         false
     }

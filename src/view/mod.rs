@@ -18,6 +18,7 @@ mod preview;
 mod progress;
 mod reporter;
 mod screen;
+mod servers;
 mod shell;
 mod summary;
 mod terminal;

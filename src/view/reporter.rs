@@ -16,13 +16,15 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::domain::Status;
-use crate::engine::{Event, Observer};
+use crate::engine::{Event, LaneFigures, Observer};
+use crate::record::Stamp;
 
-use super::drawer::{Drawer, Message, Shared};
+use super::drawer::{Drawer, Frame, Message, Shared};
 use super::line::{Line, LogFormat, What};
 use super::notices::Notices;
 use super::progress::{Pace, Progress};
 use super::screen::Sink;
+use super::servers::Servers;
 use super::terminal::Terminal;
 
 /// Lines about operations that may wait to be written.
@@ -75,6 +77,7 @@ pub struct Reporter {
     begun: Instant,
     started: bool,
     progress: Progress,
+    servers: Servers,
     done_before: u64,
     pace: Pace,
     ticks: u32,
@@ -106,6 +109,7 @@ impl Reporter {
             begun: Instant::now(),
             started: false,
             progress: Progress::default(),
+            servers: Servers::default(),
             done_before: 0,
             pace: Pace::default(),
             ticks: 0,
@@ -195,6 +199,7 @@ impl Reporter {
 
     fn ended(&mut self, event: &crate::engine::Finished<'_>) {
         self.progress.ended(event.status);
+        self.servers.ended(event.subject.server, event.status);
         let failed = matches!(event.status, Status::Failed | Status::Unknown);
         if self.verbose || (self.json && failed) {
             self.detail(|| Line::ended(event));
@@ -206,9 +211,15 @@ impl Reporter {
         }
     }
 
-    fn tick(&mut self, in_flight: usize) {
+    fn frame(&self) -> Frame {
+        Frame { progress: self.progress, servers: self.servers.lines().to_vec() }
+    }
+
+    fn tick(&mut self, in_flight: usize, lanes: &[LaneFigures<'_>]) {
+        let elapsed = self.begun.elapsed();
         self.progress.in_flight = in_flight;
-        self.progress.rate = self.pace.at(self.begun.elapsed(), self.progress.done);
+        self.progress.rate = self.pace.at(elapsed, self.progress.done);
+        self.servers.tick(elapsed, lanes);
         self.ticks = self.ticks.wrapping_add(1);
         if self.ticks.is_multiple_of(TICKS_A_SECOND) {
             self.failures_shown = 0;
@@ -221,7 +232,7 @@ impl Reporter {
                 self.tell_progress();
             }
         } else if !self.shared.tick_waits.swap(true, Ordering::Relaxed) {
-            self.notices.send(Message::Tick(self.progress));
+            self.notices.send(Message::Tick(self.frame()));
         }
     }
 }
@@ -232,18 +243,19 @@ impl Observer for Reporter {
             return;
         }
         match event {
-            Event::Started { to_do, done_before } => {
+            Event::Started { to_do, done_before, servers } => {
                 self.started = true;
                 self.begun = Instant::now();
                 self.done_before = *done_before;
                 self.progress =
                     Progress { total: to_do + done_before, done: *done_before, ..Progress::default() };
+                self.servers = Servers::begun(servers);
                 self.pace = Pace::default();
                 self.pace.at(Duration::ZERO, *done_before);
                 if self.lines {
                     self.line(What::Started { to_do: *to_do, done_before: *done_before });
                 }
-                self.notices.send(Message::Begin(self.progress));
+                self.notices.send(Message::Begin(self.frame()));
             }
             Event::Finished(finished) => self.ended(finished),
             Event::Tried(tried) => {
@@ -252,17 +264,20 @@ impl Observer for Reporter {
                 }
             }
             Event::Paused { server, pause, reason } => {
+                let ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+                self.servers.paused(server, Stamp(Stamp::now().0.saturating_add(ms)));
                 let (server, reason) = (foreign(server), foreign(reason));
                 self.line(What::Paused { server, pause: *pause, reason });
             }
-            Event::Halted { server, class, reason } => {
-                let (server, reason) = (foreign(server), foreign(reason));
+            Event::Halted { server: name, class, reason } => {
+                let (server, reason) = (foreign(name), foreign(reason));
+                self.servers.halted(name, &reason);
                 self.line(What::Halted { server, class: *class, reason });
             }
             Event::Stopping { reason, in_flight } => {
                 self.line(What::Stopping { reason: foreign(reason), in_flight: *in_flight });
             }
-            Event::Tick { in_flight } => self.tick(*in_flight),
+            Event::Tick { in_flight, lanes } => self.tick(*in_flight, lanes),
         }
     }
 }

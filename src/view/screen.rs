@@ -64,7 +64,22 @@ pub(super) fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) struct Screen {
     sink: Sink,
     terminal: Terminal,
-    gathered: Mutex<String>,
+    gathered: Mutex<Gathered>,
+    below: Below,
+}
+
+/// The lines that stand below the bar. indicatif could draw them too, but it counts on each of its
+/// lines filling the terminal's whole width, which ours leave free in part.
+pub(super) type Below = Arc<Mutex<Vec<String>>>;
+
+#[derive(Debug, Default)]
+struct Gathered {
+    text: String,
+    /// Whether the bar is drawn and not only cleared.
+    has_bar: bool,
+    /// How many lines stand below the bar, at the end of which the cursor is: so whatever is left
+    /// behind by a process that is killed, the next prompt stands below it.
+    drawn_below: usize,
 }
 
 /// Columns left free at the right, so that the `^C` which a terminal echoes stays on the bar's line
@@ -72,12 +87,17 @@ pub(super) struct Screen {
 const FREE_COLUMNS: usize = 3;
 
 impl Screen {
-    pub(super) fn new(sink: Sink, terminal: Terminal) -> Screen {
-        Screen { sink, terminal, gathered: Mutex::new(String::new()) }
+    pub(super) fn new(sink: Sink, terminal: Terminal, below: Below) -> Screen {
+        Screen { sink, terminal, gathered: Mutex::default(), below }
     }
 
     fn push(&self, text: &str) -> io::Result<()> {
-        locked(&self.gathered).push_str(text);
+        let mut gathered = locked(&self.gathered);
+        // Back to the bar, whatever is done there next, and away with what stands below it.
+        if let drawn @ 1.. = std::mem::take(&mut gathered.drawn_below) {
+            gathered.text.push_str(&format!("\u{1b}[{drawn}A\r\u{1b}[J"));
+        }
+        gathered.text.push_str(text);
         Ok(())
     }
 
@@ -118,6 +138,7 @@ impl TermLike for Screen {
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
+        locked(&self.gathered).has_bar |= !text.is_empty();
         self.push(text)
     }
 
@@ -126,7 +147,16 @@ impl TermLike for Screen {
     }
 
     fn flush(&self) -> io::Result<()> {
-        let text = std::mem::take(&mut *locked(&self.gathered));
+        let mut gathered = locked(&self.gathered);
+        if std::mem::take(&mut gathered.has_bar) {
+            let below = locked(&self.below);
+            for line in below.iter() {
+                gathered.text.push_str("\n\u{1b}[2K");
+                gathered.text.push_str(line);
+            }
+            gathered.drawn_below = below.len();
+        }
+        let text = std::mem::take(&mut gathered.text);
         self.sink.write(text.as_bytes());
         Ok(())
     }

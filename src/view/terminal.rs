@@ -26,8 +26,9 @@ pub struct Terminal {
     pub columns: Columns,
 }
 
-/// Taken where the real width is not known: what most things have been laid out for.
+/// Taken where the real size is not known: what most things have been laid out for.
 const USUAL_COLUMNS: u16 = 80;
+const USUAL_ROWS: u16 = 24;
 
 impl Terminal {
     /// A file, a pipe: no bar, no colour, lines of the usual width.
@@ -58,6 +59,15 @@ impl Terminal {
         };
         // A terminal that has not been told its size says 0.
         columns.filter(|columns| *columns > 0).unwrap_or(USUAL_COLUMNS).into()
+    }
+
+    /// How high it is now.
+    pub fn height(&self) -> usize {
+        let rows = match self.columns {
+            Columns::Fixed(_) => None,
+            Columns::Live => terminal_size::terminal_size_of(std::io::stderr()).map(|(_, h)| h.0),
+        };
+        rows.filter(|rows| *rows > 0).unwrap_or(USUAL_ROWS).into()
     }
 
     /// How text is to be marked there.

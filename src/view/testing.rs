@@ -1,4 +1,5 @@
-//! Writers for tests: one that keeps, one that fails, one that blocks until it is let go.
+//! Writers for tests: one that keeps, one that fails, one that blocks until it is let go; and what a
+//! terminal makes of what was written.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex};
@@ -72,4 +73,44 @@ impl Write for Gate {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// The lines that a terminal shows after this text, without the blanks at their ends.
+pub(super) fn on_screen(text: &str) -> Vec<String> {
+    let mut rows: Vec<Vec<char>> = vec![Vec::new()];
+    let (mut row, mut column) = (0, 0);
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '\r' => column = 0,
+            '\n' => {
+                (row, column) = (row + 1, 0);
+                rows.resize(rows.len().max(row + 1), Vec::new());
+            }
+            '\u{1b}' => {
+                assert_eq!(rest.next(), Some('['));
+                let mut sequence = String::new();
+                while !sequence.ends_with(|c: char| c.is_ascii_alphabetic()) {
+                    sequence.extend(rest.next());
+                }
+                match sequence.split_at(sequence.len() - 1) {
+                    (n, "A") => row -= n.parse::<usize>().unwrap(),
+                    ("2", "K") => rows[row].clear(),
+                    ("", "J") => {
+                        rows.truncate(row + 1);
+                        rows[row].truncate(column);
+                    }
+                    (_, "m") => {}
+                    other => panic!("{other:?} is not known"),
+                }
+            }
+            c => {
+                let width = rows[row].len().max(column + 1);
+                rows[row].resize(width, ' ');
+                rows[row][column] = c;
+                column += 1;
+            }
+        }
+    }
+    rows.into_iter().map(|row| row.into_iter().collect::<String>().trim_end().to_owned()).collect()
 }

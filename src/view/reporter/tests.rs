@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::domain::{ErrorClass, Function, Status};
-use crate::engine::{Event, Finished, Observer, Subject, Tried};
+use crate::engine::{Event, Finished, LaneFigures, Observer, Subject, Tried};
 
-use crate::view::testing::{Broken, Captured, Gate};
+use crate::view::testing::{Broken, Captured, Gate, on_screen};
 use crate::view::{Columns, LogFormat, Options, Reporter, Terminal};
 
 const TTY: Terminal = Terminal { interactive: true, colour: false, columns: Columns::Fixed(100) };
@@ -34,7 +34,7 @@ fn finished(row: u32, status: Status) -> Event<'static> {
 
 /// A short run with everything in it: two good, one failed, one try in vain, a pause, a halt, a stop.
 fn short_run(reporter: &mut Reporter) {
-    reporter.on(&Event::Started { to_do: 4, done_before: 6 });
+    reporter.on(&Event::Started { to_do: 4, done_before: 6, servers: &[("web01", 3), ("web02", 1)] });
     reporter.on(&finished(1, Status::Ok));
     reporter.on(&Event::Tried(Tried {
         subject: subject(2),
@@ -49,7 +49,7 @@ fn short_run(reporter: &mut Reporter) {
         pause: Duration::from_secs(30),
         reason: "it asked\nfor it",
     });
-    reporter.on(&Event::Tick { in_flight: 3 });
+    reporter.on(&Event::Tick { in_flight: 3, lanes: &[] });
     reporter.on(&finished(2, Status::Failed));
     reporter.on(&Event::Halted {
         server: "web02",
@@ -98,6 +98,36 @@ fn plain_lines_say_what_matters() {
         ]
     );
     assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+}
+
+#[test]
+fn several_servers_have_a_line_each_below_the_bar_as_long_as_the_run_goes() {
+    let captured = Captured::default();
+    let mut reporter = Reporter::start(options(LogFormat::Text, TTY, captured.writer()));
+    reporter.on(&Event::Started { to_do: 700, done_before: 0, servers: &[("web01", 300), ("web02", 400)] });
+    reporter.on(&finished(1, Status::Ok));
+    reporter.on(&Event::Halted { server: "web02", class: ErrorClass::Auth, reason: "401\u{7}" });
+    let hour = Duration::from_secs(3600);
+    reporter.on(&Event::Paused { server: "web01", pause: hour, reason: "it asked for it" });
+    let begun = Instant::now();
+    let shown = loop {
+        let lanes = [LaneFigures { server: "web01", in_flight: 3, limit: Some(8) }];
+        reporter.on(&Event::Tick { in_flight: 3, lanes: &lanes });
+        let shown = on_screen(&captured.text());
+        if shown.iter().any(|line| line.contains("3 in flight")) {
+            break shown;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{shown:?}");
+        std::thread::yield_now();
+    };
+    let [.., bar, second, first] = &shown[..] else { panic!("{shown:?}") };
+    assert!(bar.starts_with("[") && bar.contains("1/700"), "{shown:?}");
+    assert_eq!(second, "  web02  0/400  halted: 401");
+    assert!(first.starts_with("  web01  1/300  paused until ") && first.ends_with("Z"), "{shown:?}");
+    reporter.finish();
+    let shown = on_screen(&captured.text());
+    let [.., bar, end] = &shown[..] else { panic!("{shown:?}") };
+    assert!(bar.contains("1/700") && end.is_empty(), "the lines of the servers are gone: {shown:?}");
 }
 
 #[test]
@@ -176,12 +206,12 @@ fn json_lines_carry_every_field() {
 fn on_a_terminal_lines_stand_above_a_bar_that_ends_with_all() {
     let captured = Captured::default();
     let mut reporter = Reporter::start(options(LogFormat::Text, TTY, captured.writer()));
-    reporter.on(&Event::Started { to_do: 40, done_before: 60 });
+    reporter.on(&Event::Started { to_do: 40, done_before: 60, servers: &[] });
     for row in 1..=40 {
         reporter.on(&finished(row, if row == 7 { Status::Failed } else { Status::Ok }));
-        reporter.on(&Event::Tick { in_flight: 4 });
+        reporter.on(&Event::Tick { in_flight: 4, lanes: &[] });
     }
-    reporter.on(&Event::Tick { in_flight: 0 });
+    reporter.on(&Event::Tick { in_flight: 0, lanes: &[] });
     reporter.finish();
     let text = captured.text();
     let last = text.rsplit("\u{1b}[2K").next().unwrap();
@@ -207,10 +237,10 @@ fn a_program_that_unwinds_gives_the_terminal_back() {
 fn how_far_it_is_is_told_every_ten_seconds_of_ticks() {
     let captured = Captured::default();
     let mut reporter = Reporter::start(options(LogFormat::Text, Terminal::PLAIN, captured.writer()));
-    reporter.on(&Event::Started { to_do: 1000, done_before: 0 });
+    reporter.on(&Event::Started { to_do: 1000, done_before: 0, servers: &[] });
     for tick in 0..350 {
         reporter.on(&finished(tick + 1, Status::Ok));
-        reporter.on(&Event::Tick { in_flight: 4 });
+        reporter.on(&Event::Tick { in_flight: 4, lanes: &[] });
     }
     reporter.finish();
     let text = captured.text();
@@ -243,12 +273,12 @@ fn a_flood_of_failures_is_counted_not_shown() {
         let captured = Captured::default();
         let text = options(log, Terminal::PLAIN, captured.writer());
         let mut reporter = Reporter::start(Options { verbose, ..text });
-        reporter.on(&Event::Started { to_do: 5000, done_before: 0 });
+        reporter.on(&Event::Started { to_do: 5000, done_before: 0, servers: &[] });
         for row in 1..=500 {
             reporter.on(&finished(row, Status::Failed));
         }
         for _ in 0..10 {
-            reporter.on(&Event::Tick { in_flight: 4 });
+            reporter.on(&Event::Tick { in_flight: 4, lanes: &[] });
         }
         reporter.on(&finished(501, Status::Failed));
         reporter.finish();
@@ -283,12 +313,12 @@ fn a_pipe_that_nobody_reads_costs_the_run_nothing() {
         let gate = Gate::default();
         let options = options(LogFormat::Text, terminal, gate.writer());
         let mut reporter = Reporter::start(Options { verbose: true, ..options });
-        reporter.on(&Event::Started { to_do: 50_000, done_before: 0 });
+        reporter.on(&Event::Started { to_do: 50_000, done_before: 0, servers: &[] });
         // The gate is shut: were any of these to wait for it, this would never end.
         for row in 1..=50_000 {
             reporter.on(&finished(row, Status::Ok));
             if row % 100 == 0 {
-                reporter.on(&Event::Tick { in_flight: 4 });
+                reporter.on(&Event::Tick { in_flight: 4, lanes: &[] });
             }
         }
         reporter.on(&Event::Halted { server: "web02", class: ErrorClass::Auth, reason: "401" });
