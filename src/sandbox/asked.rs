@@ -1,12 +1,52 @@
 //! What a request asks for, taken from its path, query and form.
 //!
-//! A path that is none of the API's asks for nothing. Parameters are kept as they came; of a name
+//! A request comes by one of four ways (see [`Way`]); what an account is to do is the same call by
+//! each of them. A path that is none of the API's asks for nothing. Parameters are kept as they came; of a name
 //! that comes twice the first counts, except `command` of a batch, which is a list.
 
 use serde_json::Value;
 
+use super::gate::Side;
+
+/// By which way a call came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// `/execute/MODULE/FUNCTION`, or as a command of `Batch::strict`.
+    Execute,
+    /// WHM's `uapi_cpanel`.
+    UapiCpanel,
+    /// WHM's older `cpanel`. UAPI is its API 3; it means another one if nothing is said.
+    Cpanel { is_uapi: bool },
+    /// It is a function of WHM itself.
+    Whm,
+}
+
+impl Way {
+    /// The function of WHM that carries the call.
+    pub fn command(self) -> Option<&'static str> {
+        match self {
+            Way::UapiCpanel => Some("uapi_cpanel"),
+            Way::Cpanel { .. } => Some("cpanel"),
+            Way::Execute | Way::Whm => None,
+        }
+    }
+
+    pub fn side(self) -> Side {
+        match self {
+            Way::Execute => Side::Cpanel,
+            Way::UapiCpanel | Way::Cpanel { .. } | Way::Whm => Side::Whm,
+        }
+    }
+}
+
+/// What stands for the module of WHM's own functions.
+const WHM_MODULE: &str = "WHM";
+
 /// One function to be called.
 pub(super) struct Call {
+    pub way: Way,
+    /// The account that a call through WHM names.
+    pub account: Option<String>,
     pub module: String,
     pub function: String,
     params: Vec<(String, String)>,
@@ -23,8 +63,10 @@ pub(super) struct Asked {
 pub(super) enum Calls {
     /// Itself.
     One,
+    /// WHM's `batch`.
+    Whm(Vec<Asked>),
     /// `Batch::strict`.
-    Batch {
+    Strict {
         /// What is to be called, in order, up to the first command that cannot be read.
         commands: Vec<Call>,
         /// What is wrong with the command behind these.
@@ -48,32 +90,108 @@ impl Call {
         self.get("email")
     }
 
+    /// The domain that a call is about.
+    pub fn domain(&self) -> Option<&str> {
+        self.get("domain")
+    }
+
+    /// A call of a function of WHM, or by it of a function of UAPI.
+    fn of_whm(command: &str, params: Vec<(String, String)>) -> Call {
+        let call = Call {
+            way: Way::Whm,
+            account: None,
+            module: WHM_MODULE.to_owned(),
+            function: command.to_owned(),
+            params,
+        };
+        let given = |name: &str| call.get(name).map(str::to_owned);
+        match command {
+            "uapi_cpanel" => Call {
+                way: Way::UapiCpanel,
+                account: given("cpanel.user"),
+                module: given("cpanel.module").unwrap_or_default(),
+                function: given("cpanel.function").unwrap_or_default(),
+                ..call
+            },
+            "cpanel" => Call {
+                way: Way::Cpanel { is_uapi: call.get("cpanel_jsonapi_apiversion") == Some("3") },
+                account: given("cpanel_jsonapi_user"),
+                module: given("cpanel_jsonapi_module").unwrap_or_default(),
+                function: given("cpanel_jsonapi_func").unwrap_or_default(),
+                ..call
+            },
+            _ => call,
+        }
+    }
+
     #[cfg(test)]
     pub fn new(module: &str, function: &str, params: &[(&str, &str)]) -> Call {
         let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
-        Call { module: module.into(), function: function.into(), params: params.iter().map(own).collect() }
+        let params = params.iter().map(own).collect();
+        Call { way: Way::Execute, account: None, module: module.into(), function: function.into(), params }
     }
 }
 
 impl Asked {
-    /// Reads a request; `None` if the path is not of the form `/execute/MODULE/FUNCTION`.
+    /// Reads a request; `None` if the path is not of the form `/execute/MODULE/FUNCTION` or
+    /// `/json-api/FUNCTION`.
     pub fn read(path: &str, query: Option<&str>, form: &[u8]) -> Option<Asked> {
+        let query = query.unwrap_or_default().as_bytes();
+        let params = || pairs(query).chain(pairs(form)).collect();
+        if let Some(command) = path.strip_prefix("/json-api/") {
+            let is_name = !command.is_empty() && !command.contains('/');
+            return is_name.then(|| Asked::of(Call::of_whm(command, params())));
+        }
         let (module, function) = path.strip_prefix("/execute/")?.split_once('/')?;
         if module.is_empty() || function.is_empty() || function.contains('/') {
             return None;
         }
-        let query = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-        let params = query.chain(form_urlencoded::parse(form));
-        let params = params.map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
-        Some(Asked::of(Call { module: module.to_owned(), function: function.to_owned(), params }))
+        let (module, function) = (module.to_owned(), function.to_owned());
+        Some(Asked::of(Call { way: Way::Execute, account: None, module, function, params: params() }))
     }
 
     /// What calling this function asks for.
     pub fn of(call: Call) -> Asked {
-        let is_batch = call.module == "Batch" && call.function == "strict";
-        let calls = if is_batch { commands(&call.params) } else { Calls::One };
+        let calls = match (call.way, call.module.as_str(), call.function.as_str()) {
+            (Way::Whm, _, "batch") => Calls::Whm(items(&call.params)),
+            (Way::Whm, ..) => Calls::One,
+            (_, "Batch", "strict") => commands(&call.params),
+            _ => Calls::One,
+        };
         Asked { call, calls }
     }
+
+    /// Whether it is a list of calls.
+    pub fn is_list(&self) -> bool {
+        !matches!(self.calls, Calls::One)
+    }
+
+    /// The calls in a list, and those in the lists in it.
+    pub fn inner(&self) -> Vec<&Call> {
+        match &self.calls {
+            Calls::One => Vec::new(),
+            Calls::Strict { commands, .. } => commands.iter().collect(),
+            Calls::Whm(items) => {
+                items.iter().flat_map(|item| std::iter::once(&item.call).chain(item.inner())).collect()
+            }
+        }
+    }
+}
+
+fn pairs(text: &[u8]) -> impl Iterator<Item = (String, String)> {
+    form_urlencoded::parse(text).map(|(name, value)| (name.into_owned(), value.into_owned()))
+}
+
+/// The values of `command` of WHM's `batch`: each a function and its query, which is still encoded
+/// when the form's own encoding has been taken off. A batch in a batch asks for no more than itself.
+fn items(params: &[(String, String)]) -> Vec<Asked> {
+    let texts = params.iter().filter(|(name, _)| name == "command").map(|(_, value)| value);
+    let item = |text: &String| {
+        let (command, query) = text.split_once('?').unwrap_or((text, ""));
+        let call = Call::of_whm(command, pairs(query.as_bytes()).collect());
+        if command == "batch" { Asked { call, calls: Calls::One } } else { Asked::of(call) }
+    };
+    texts.map(item).collect()
 }
 
 /// The values of `command`, `command-0`, `command-1`, …, in the order of their numbers.
@@ -102,7 +220,7 @@ fn commands(params: &[(String, String)]) -> Calls {
             }
         }
     }
-    Calls::Batch { commands, broken }
+    Calls::Strict { commands, broken }
 }
 
 /// `["Email","suspend_login",{"email":"a@example.com"}]`; the last of the three may be missing.
@@ -120,7 +238,8 @@ fn command(text: &str) -> Option<Call> {
         other => other.to_string(),
     };
     let params = arguments.into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect();
-    Some(Call { module: module.clone(), function: function.clone(), params })
+    let (module, function) = (module.clone(), function.clone());
+    Some(Call { way: Way::Execute, account: None, module, function, params })
 }
 
 #[cfg(test)]
@@ -141,14 +260,59 @@ mod tests {
 
     #[test]
     fn other_paths_ask_for_nothing() {
-        for path in ["/", "/execute", "/execute/Email", "/execute/Email/", "/execute//x", "/execute/a/b/c"] {
+        for path in [
+            "/",
+            "/json-api",
+            "/json-api/",
+            "/json-api/a/b",
+            "/execute",
+            "/execute/Email",
+            "/execute/Email/",
+            "/execute//x",
+            "/execute/a/b/c",
+        ] {
             assert!(Asked::read(path, None, b"").is_none(), "{path}");
         }
     }
 
+    #[test]
+    fn a_call_through_whm_names_its_account_and_keeps_its_parameters() {
+        let query =
+            "api.version=1&cpanel.user=u&cpanel.module=Email&cpanel.function=hold_outgoing&email=a%40x";
+        let new = Asked::read("/json-api/uapi_cpanel", Some(query), b"").unwrap().call;
+        let form = b"cpanel_jsonapi_user=u&cpanel_jsonapi_module=Email&cpanel_jsonapi_func=hold_outgoing\
+            &cpanel_jsonapi_apiversion=3&email=a%40x";
+        let old = Asked::read("/json-api/cpanel", None, form).unwrap().call;
+        for call in [&new, &old] {
+            assert_eq!((call.module.as_str(), call.function.as_str()), ("Email", "hold_outgoing"));
+            assert_eq!((call.account.as_deref(), call.email()), (Some("u"), Some("a@x")));
+        }
+        assert_eq!((new.way, old.way), (Way::UapiCpanel, Way::Cpanel { is_uapi: true }));
+        let other = Asked::read("/json-api/cpanel", Some("cpanel_jsonapi_apiversion=2"), b"").unwrap().call;
+        assert_eq!(other.way, Way::Cpanel { is_uapi: false });
+        let own = Asked::read("/json-api/getdomainowner", Some("domain=x.org"), b"").unwrap().call;
+        assert_eq!(
+            (own.way, own.function.as_str(), own.domain()),
+            (Way::Whm, "getdomainowner", Some("x.org"))
+        );
+    }
+
+    #[test]
+    fn the_commands_of_whms_batch_are_encoded_twice() {
+        let once = "uapi_cpanel?cpanel.user=u&cpanel.module=Email&cpanel.function=f&email=a%2Bb%40x";
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("command", once)
+            .append_pair("command", "batch?command=x")
+            .append_pair("command", "");
+        let asked = Asked::read("/json-api/batch", None, form.finish().as_bytes()).unwrap();
+        let inner = asked.inner();
+        assert_eq!((inner.len(), inner[0].email(), inner[0].function.as_str()), (3, Some("a+b@x"), "f"));
+        assert_eq!((inner[1].function.as_str(), inner[2].function.as_str()), ("batch", ""));
+    }
+
     fn batch(pairs: &[(&str, &str)]) -> (Vec<String>, Option<String>) {
         let asked = Asked::of(Call::new("Batch", "strict", pairs));
-        let Calls::Batch { commands, broken } = asked.calls else { panic!("not a batch") };
+        let Calls::Strict { commands, broken } = asked.calls else { panic!("not a batch") };
         (commands.iter().map(|c| format!("{}::{}", c.module, c.function)).collect(), broken)
     }
 

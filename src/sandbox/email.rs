@@ -1,4 +1,4 @@
-//! The functions of the module `Email`, as the server would carry them out.
+//! The functions of the module `Email`, and one more, as the server would carry them out.
 //!
 //! What was recorded or documented is answered as it was: nothing under `data` for most, 1 for
 //! `suspend_outgoing` and `unsuspend_incoming`, a message for a login that was suspended before. No
@@ -24,7 +24,7 @@ pub(super) struct Done {
 }
 
 impl Done {
-    fn no(error: impl Into<String>) -> Done {
+    pub fn no(error: impl Into<String>) -> Done {
         Done { envelope: Envelope::failure(error), carried_out: false, had_effect: false }
     }
 
@@ -44,6 +44,9 @@ pub(super) fn call(
     call: &Call,
     pretend: bool,
 ) -> io::Result<Done> {
+    if (call.module.as_str(), call.function.as_str()) == ("Tokens", "list") {
+        return Ok(Done::read(Data::Rows(list::tokens(world, account))));
+    }
     if call.module != "Email" {
         return Ok(Done::no(format!("Failed to load module “{}”.", call.module)));
     }
@@ -52,6 +55,7 @@ pub(super) fn call(
         "list_pops_with_disk" => {
             return Ok(Done::read(Data::Rows(list::pops_with_disk(world, account, call))));
         }
+        "list_mail_domains" => return Ok(Done::read(Data::Rows(list::domains(world, account)))),
         _ => {}
     }
     let Some(order) = Order::named(&call.function) else {

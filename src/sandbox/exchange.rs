@@ -1,8 +1,9 @@
 //! One request, from its head to the end of its answer.
 //!
-//! The order: read, note, draw the fate, wait, carry out, answer. What a call changes is changed at
-//! the end of its wait, and also if the client has gone in the meantime: a server that is slow is
-//! not one that forgets. That is why a wait has a task of its own.
+//! The order: read, note, queue for a worker, draw the fate, wait, carry out, answer. What a call
+//! changes is changed at the end of its wait, and also if the client has gone in the meantime: a
+//! server that is slow is not one that forgets. That is why a wait has a task of its own. Who goes
+//! while still in the queue was never there.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -16,12 +17,13 @@ use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderValue, LOCATI
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::answer::{DENIED, HTML, JSON, LOGIN_PAGE, page};
-use super::asked::Asked;
+use super::asked::{Asked, Way};
+use super::capacity::Turn;
 use super::gate::Credential;
 use super::log;
 use super::script::{Cut, Fault};
 use super::serve::Order;
-use super::state::{Caller, Reply, Shared};
+use super::state::{Caller, Course, Reply, Shared};
 
 /// The largest form that is read.
 const MAX_FORM_BYTES: usize = 64 << 20;
@@ -101,39 +103,69 @@ pub(super) async fn exchange(
     };
     let authorization = head.headers.get(AUTHORIZATION).map(|value| value.as_bytes().to_vec());
     let credential = authorization.as_deref().map(|a| Credential::read(&String::from_utf8_lossy(a)));
-    let note = || log::Request {
-        number,
-        command: None,
-        started,
-        ended: None,
-        connection: origin.connection,
-        user: credential.as_ref().and_then(Credential::user).map(str::to_owned),
-        method: head.method.to_string(),
-        module: asked.as_ref().map_or_else(|| head.uri.path().to_owned(), |a| a.call.module.clone()),
-        function: asked.as_ref().map(|a| a.call.function.clone()).unwrap_or_default(),
-        email: asked.as_ref().and_then(|a| a.call.email()).map(str::to_owned),
-        status: None,
-        carried_out: false,
-        had_effect: false,
-        fault: None,
+    let noted = shared.state().log.note(|| {
+        let call = asked.as_ref().map(|asked| &asked.call);
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        let user = own(credential.as_ref().and_then(Credential::user));
+        log::Request {
+            number,
+            command: None,
+            started,
+            ended: None,
+            connection: origin.connection,
+            through: call.and_then(|call| call.way.command()),
+            account: match call {
+                Some(call) if call.way != Way::Execute => call.account.clone(),
+                _ => user.clone(),
+            },
+            user,
+            method: head.method.to_string(),
+            module: call.map_or_else(|| head.uri.path().to_owned(), |call| call.module.clone()),
+            function: call.map(|call| call.function.clone()).unwrap_or_default(),
+            email: own(call.and_then(|call| call.email())),
+            domain: own(call.and_then(|call| call.domain())),
+            status: None,
+            carried_out: false,
+            had_effect: false,
+            fault: None,
+        }
+    });
+    let (worker, capacity) = match shared.workers.ask() {
+        Turn::Free => (None, None),
+        Turn::Now(worker, capacity) => (Some(worker), Some(capacity)),
+        Turn::Wait(place) => place.worker().await,
+        Turn::Full => {
+            let ended = shared.start.elapsed();
+            if let Some(request) = shared.state().log.get_mut(noted) {
+                (request.status, request.ended, request.fault) = (Some(503), Some(ended), Some("full"));
+            }
+            return Ok(html(503, page(503, "Service Unavailable")));
+        }
     };
-    let (noted, fault, wait) = {
+    let service = capacity.map_or(Duration::ZERO, |capacity| capacity.time(shared.seed, number));
+    let (fault, wait) = {
         let mut state = shared.state();
-        let noted = state.log.note(note);
         let fault = asked.as_ref().and_then(|asked| state.faults.for_request(asked));
         if let (Some(request), Some(fault)) = (state.log.get_mut(noted), &fault) {
             request.fault = Some(fault.word());
         }
         let delay = if let Some(Fault::Delay(delay)) = fault { delay } else { Duration::ZERO };
-        (noted, fault, state.latency.saturating_add(delay))
+        (fault, state.latency.saturating_add(delay))
     };
     let caller = Caller { peer: origin.peer, credential };
     let visit = Visit { shared, asked, caller, authorization, noted, fault };
-    let ending = if wait.is_zero() {
+    let ending = if wait.is_zero() && worker.is_none() {
         visit.finish()
     } else {
         let waited = tokio::spawn(async move {
-            tokio::time::sleep(wait).await;
+            if let Some(worker) = worker {
+                tokio::time::sleep(service).await;
+                drop(worker);
+            }
+            // The rest of the time goes by on the way, where no worker is kept.
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
             visit.finish()
         });
         waited.await.unwrap_or(Ending::Reset)
@@ -201,12 +233,13 @@ impl Visit {
         let now = self.shared.start.elapsed();
         let (reply, refusal) = {
             let mut state = self.shared.state();
-            let reply = state.carry_out(asked, &self.caller, fault, self.noted, now);
+            let reply = state.carry_out(asked, &self.caller, Course { fault, noted: self.noted, now });
             (reply, if state.faults.refuse_with_403() { 403 } else { 401 })
         };
         match reply {
             Reply::Body(body) => then(body),
             Reply::Refused => status(refusal, None),
+            Reply::Denied => status(403, None),
             Reply::NotKept(error) => {
                 let text = format!("Internal Server Error\nThe sandbox cannot keep its state: {error}\n");
                 Ending::Answer(html(500, text))

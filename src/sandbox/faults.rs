@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::asked::{Asked, Call, Calls};
+use super::asked::{Asked, Call, Way};
 use super::script::{Fault, Script};
 
 /// A script at work.
@@ -26,22 +26,18 @@ impl Faults {
 
     /// What a request meets as a whole.
     pub fn for_request(&mut self, asked: &Asked) -> Option<Fault> {
-        let in_batch: &[Call] = match &asked.calls {
-            Calls::Batch { commands, .. } => commands,
-            Calls::One => &[],
-        };
-        let is_batch = matches!(asked.calls, Calls::Batch { .. });
+        let (in_batch, is_batch) = (asked.inner(), asked.is_list());
         let whole = &asked.call;
         self.pick(
             |fault| !is_batch || !fault.is_the_apis(),
             |rule| {
-                let meant = |call: &Call| rule.matches(&call.function, call.email());
+                let meant = |call: &Call| rule.matches(call);
                 if is_batch && rule.fault.is_the_apis() {
                     return rule.function.as_deref() == Some(whole.function.as_str()) && meant(whole);
                 }
-                meant(whole) || in_batch.iter().any(meant)
+                meant(whole) || in_batch.iter().any(|call| meant(call))
             },
-            || in_batch.iter().fold(key(FNV_START, whole), key),
+            || in_batch.iter().fold(key(FNV_START, whole), |sum, call| key(sum, call)),
         )
     }
 
@@ -49,7 +45,7 @@ impl Faults {
     pub fn for_command(&mut self, call: &Call) -> Option<Fault> {
         self.pick(
             Fault::is_the_apis,
-            |rule| rule.fault.is_the_apis() && rule.matches(&call.function, call.email()),
+            |rule| rule.fault.is_the_apis() && rule.matches(call),
             || key(!FNV_START, call),
         )
     }
@@ -91,14 +87,18 @@ const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
 /// The same for the same call in every build, which the standard hashers do not promise.
 fn key(start: u64, call: &Call) -> u64 {
     let parts = [call.module.as_str(), &call.function, call.email().unwrap_or_default()];
+    let domain = call.domain().filter(|_| call.way == Way::Whm);
     parts
-        .iter()
+        .into_iter()
+        .chain(call.account.as_deref())
+        .chain(domain)
         .flat_map(|part| part.bytes().chain([0]))
         .fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::asked::Calls;
     use super::*;
     use crate::sandbox::{Cut, Rule};
 
@@ -110,7 +110,7 @@ mod tests {
         let command = |email: &&str| Call::new("Email", "suspend_login", &[("email", *email)]);
         Asked {
             call: Call::new("Batch", "strict", &[]),
-            calls: Calls::Batch { commands: emails.iter().map(command).collect(), broken: None },
+            calls: Calls::Strict { commands: emails.iter().map(command).collect(), broken: None },
         }
     }
 

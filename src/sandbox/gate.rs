@@ -6,12 +6,36 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::owners::WhmId;
 use super::world::{AccountId, World};
+
+/// The two sides of a server: each has its functions and its credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Cpanel,
+    Whm,
+}
+
+/// Whom a credential lets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    Account(AccountId),
+    Whm(WhmId),
+}
+
+/// Why nobody is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// A bad login, none at all, or a shut door.
+    Login,
+    /// A good one, for the other side.
+    Side,
+}
 
 /// When bad logins shut an address out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +58,8 @@ impl Default for Lockout {
 pub(super) enum Credential {
     /// `cpanel USER:TOKEN`
     Token { user: String, token: String },
+    /// `whm USER:TOKEN`
+    Whm { user: String, token: String },
     /// `Basic`, with user and password
     Password { user: String, password: String },
     /// Something else.
@@ -48,6 +74,10 @@ impl Credential {
             if let Some((user, token)) = rest.split_once(':') {
                 return Credential::Token { user: user.to_owned(), token: token.to_owned() };
             }
+        } else if scheme.eq_ignore_ascii_case("whm") {
+            if let Some((user, token)) = rest.split_once(':') {
+                return Credential::Whm { user: user.to_owned(), token: token.to_owned() };
+            }
         } else if scheme.eq_ignore_ascii_case("basic") {
             let text = STANDARD.decode(rest).ok().and_then(|bytes| String::from_utf8(bytes).ok());
             if let Some((user, password)) = text.as_deref().and_then(|t| t.split_once(':')) {
@@ -60,21 +90,47 @@ impl Credential {
     /// The user name it claims.
     pub fn user(&self) -> Option<&str> {
         match self {
-            Credential::Token { user, .. } | Credential::Password { user, .. } => Some(user),
+            Credential::Token { user, .. }
+            | Credential::Whm { user, .. }
+            | Credential::Password { user, .. } => Some(user),
             Credential::Other => None,
         }
     }
 
-    fn opens(&self, world: &World) -> Option<AccountId> {
+    /// The account that it opens.
+    fn account(&self, world: &World) -> Option<AccountId> {
         let id = world.account(self.user()?)?;
         let account = &world.accounts[id.0 as usize];
-        let (given, right) = match self {
-            Credential::Token { token, .. } => (token, &account.token),
-            Credential::Password { password, .. } => (password, &account.password),
-            Credential::Other => return None,
+        let opens = match self {
+            Credential::Token { token, .. } => {
+                is_secret(token, &account.token) && !account.token_expires.is_some_and(is_past)
+            }
+            Credential::Password { password, .. } => is_secret(password, &account.password),
+            Credential::Whm { .. } | Credential::Other => false,
         };
-        (!right.is_empty() && given == right).then_some(id)
+        opens.then_some(id)
     }
+
+    /// The user of WHM whom it lets in.
+    fn whm(&self, world: &World) -> Option<WhmId> {
+        let id = world.whm_user(self.user()?)?;
+        let user = world.whm(id);
+        let opens = match self {
+            Credential::Whm { token, .. } => is_secret(token, &user.token),
+            Credential::Password { password, .. } => is_secret(password, &user.password),
+            Credential::Token { .. } | Credential::Other => false,
+        };
+        opens.then_some(id)
+    }
+}
+
+/// Whether it is the right one; an empty one is nobody's.
+fn is_secret(given: &str, right: &str) -> bool {
+    !right.is_empty() && given == right
+}
+
+fn is_past(seconds: u64) -> bool {
+    SystemTime::now().duration_since(UNIX_EPOCH).is_ok_and(|now| now.as_secs() >= seconds)
 }
 
 /// The door, with its memory of bad logins.
@@ -89,26 +145,37 @@ impl Gate {
         Gate { lockout, bad_logins: HashMap::new(), shut_until: HashMap::new() }
     }
 
-    /// The account that this credential opens; `None` if the request is refused.
+    /// Whom this credential lets in to a side.
+    ///
+    /// # Errors
+    /// The request is refused.
     pub fn admit(
         &mut self,
         world: &World,
         peer: IpAddr,
         credential: Option<&Credential>,
+        side: Side,
         now: Instant,
-    ) -> Option<AccountId> {
+    ) -> Result<Entry, Refusal> {
         if let Some(&until) = self.shut_until.get(&peer) {
             if now < until {
-                return None;
+                return Err(Refusal::Login);
             }
             self.shut_until.remove(&peer);
         }
-        let credential = credential?;
-        let account = credential.opens(world);
-        if account.is_none() {
-            self.count(peer, now);
+        let credential = credential.ok_or(Refusal::Login)?;
+        match (side, credential.account(world), credential.whm(world)) {
+            (Side::Whm, _, Some(user)) => Ok(Entry::Whm(user)),
+            // What a server says to the owner of a suspended account is not known. A guess: the login
+            // fails, and is no bad one.
+            (Side::Cpanel, Some(id), _) if world.accounts[id.0 as usize].suspended => Err(Refusal::Login),
+            (Side::Cpanel, Some(id), _) => Ok(Entry::Account(id)),
+            (_, None, None) => {
+                self.count(peer, now);
+                Err(Refusal::Login)
+            }
+            _ => Err(Refusal::Side),
         }
-        account
     }
 
     /// Forgets all bad logins.
@@ -136,6 +203,7 @@ impl Gate {
 mod tests {
     use super::*;
 
+    const NO: Result<Entry, Refusal> = Err(Refusal::Login);
     const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     fn world() -> World {
@@ -152,12 +220,16 @@ mod tests {
     #[test]
     fn headers_are_read_in_any_case_and_nonsense_is_no_credential() {
         assert_eq!(Credential::read("cPanel anna:TO:KEN"), token("anna", "TO:KEN"));
+        assert_eq!(
+            Credential::read("WHM root:T"),
+            Credential::Whm { user: "root".into(), token: "T".into() }
+        );
         let basic = format!("basic {}", STANDARD.encode("anna:p:w"));
         assert_eq!(
             Credential::read(&basic),
             Credential::Password { user: "anna".into(), password: "p:w".into() }
         );
-        for other in ["", "cpanel", "cpanel anna", "Basic %%%", "Basic gICA", "whm root:T", "Bearer x"] {
+        for other in ["", "cpanel", "cpanel anna", "Basic %%%", "Basic gICA", "whm root", "Bearer x"] {
             assert_eq!(Credential::read(other), Credential::Other, "{other}");
         }
     }
@@ -165,13 +237,74 @@ mod tests {
     #[test]
     fn only_the_accounts_own_secret_of_the_right_kind_opens() {
         let (mut gate, world, now) = (Gate::new(None), world(), Instant::now());
-        let mut admits = |c: Credential| gate.admit(&world, PEER, Some(&c), now).is_some();
+        let mut admits = |c: Credential| gate.admit(&world, PEER, Some(&c), Side::Cpanel, now).is_ok();
         assert!(admits(token("anna", "TOKEN")));
         assert!(admits(Credential::Password { user: "anna".into(), password: "p:w".into() }));
         assert!(!admits(token("anna", "p:w")));
         assert!(!admits(token("Anna", "TOKEN")));
         assert!(!admits(token("blank", "")));
         assert!(!admits(Credential::Other));
+        assert!(!admits(Credential::Whm { user: "anna".into(), token: "TOKEN".into() }));
+    }
+
+    fn whm(user: &str, token: &str) -> Credential {
+        Credential::Whm { user: user.into(), token: token.into() }
+    }
+
+    #[test]
+    fn the_other_sides_credential_is_refused_and_is_no_bad_login() {
+        let lockout = Lockout { after: 1, ..Lockout::default() };
+        let (mut gate, mut world, now) = (Gate::new(Some(lockout)), world(), Instant::now());
+        world.add_whm_user("root", "ROOT", "pw").unwrap();
+        let mut admit = |c: &Credential, side| gate.admit(&world, PEER, Some(c), side, now);
+        let password = |user: &str, password: &str| Credential::Password {
+            user: user.into(),
+            password: password.into(),
+        };
+        for (own, other) in [
+            (&token("anna", "TOKEN"), &whm("root", "ROOT")),
+            (&password("anna", "p:w"), &password("root", "pw")),
+        ] {
+            assert_eq!(admit(own, Side::Whm), Err(Refusal::Side));
+            assert_eq!(admit(other, Side::Cpanel), Err(Refusal::Side));
+            assert!(matches!(admit(own, Side::Cpanel), Ok(Entry::Account(_))));
+            assert!(matches!(admit(other, Side::Whm), Ok(Entry::Whm(_))));
+        }
+        assert_eq!(admit(&whm("root", "TOKEN"), Side::Whm), NO);
+        assert_eq!(admit(&whm("root", "ROOT"), Side::Whm), NO);
+    }
+
+    #[test]
+    fn bad_logins_of_both_sides_count_together_and_lock_both() {
+        let (mut gate, mut world, now) = (Gate::new(Some(Lockout::default())), world(), Instant::now());
+        world.add_whm_user("root", "ROOT", "pw").unwrap();
+        let (account, root) = (token("anna", "TOKEN"), whm("root", "ROOT"));
+        for (bad, side) in [
+            (token("anna", "X"), Side::Cpanel),
+            (whm("root", "X"), Side::Whm),
+            (token("root", "ROOT"), Side::Whm),
+            (whm("nobody", "ROOT"), Side::Whm),
+        ] {
+            assert_eq!(gate.admit(&world, PEER, Some(&bad), side, now), NO);
+        }
+        assert!(gate.admit(&world, PEER, Some(&root), Side::Whm, now).is_ok());
+        assert_eq!(gate.admit(&world, PEER, Some(&whm("root", "X")), Side::Whm, now), NO);
+        assert_eq!(gate.admit(&world, PEER, Some(&root), Side::Whm, now), NO);
+        assert_eq!(gate.admit(&world, PEER, Some(&account), Side::Cpanel, now), NO);
+    }
+
+    #[test]
+    fn an_expired_token_and_a_suspended_account_are_refused() {
+        let (mut gate, mut world, now) = (Gate::new(None), world(), Instant::now());
+        let good = token("anna", "TOKEN");
+        let mut admit = |world: &World| gate.admit(world, PEER, Some(&good), Side::Cpanel, now);
+        world.set_token_expiry("anna", Some(u64::MAX));
+        assert!(admit(&world).is_ok());
+        world.set_token_expiry("anna", Some(1));
+        assert_eq!(admit(&world), NO);
+        world.set_token_expiry("anna", None);
+        world.set_suspended("anna", true);
+        assert_eq!(admit(&world), NO);
     }
 
     #[test]
@@ -180,19 +313,19 @@ mod tests {
         let (mut gate, world, start) = (Gate::new(Some(lockout)), world(), Instant::now());
         let (good, bad) = (token("anna", "TOKEN"), token("anna", "WRONG"));
         for _ in 0..4 {
-            assert_eq!(gate.admit(&world, PEER, Some(&bad), start), None);
+            assert_eq!(gate.admit(&world, PEER, Some(&bad), Side::Cpanel, start), NO);
         }
         for _ in 0..20 {
-            assert_eq!(gate.admit(&world, PEER, None, start), None);
+            assert_eq!(gate.admit(&world, PEER, None, Side::Cpanel, start), NO);
         }
-        assert!(gate.admit(&world, PEER, Some(&good), start).is_some());
-        assert_eq!(gate.admit(&world, PEER, Some(&bad), start), None);
-        assert_eq!(gate.admit(&world, PEER, Some(&good), start), None);
+        assert!(gate.admit(&world, PEER, Some(&good), Side::Cpanel, start).is_ok());
+        assert_eq!(gate.admit(&world, PEER, Some(&bad), Side::Cpanel, start), NO);
+        assert_eq!(gate.admit(&world, PEER, Some(&good), Side::Cpanel, start), NO);
         let other: IpAddr = "127.0.0.2".parse().unwrap();
-        assert!(gate.admit(&world, other, Some(&good), start).is_some());
+        assert!(gate.admit(&world, other, Some(&good), Side::Cpanel, start).is_ok());
         let nearly = start + lockout.lasts - Duration::from_millis(1);
-        assert_eq!(gate.admit(&world, PEER, Some(&good), nearly), None);
-        assert!(gate.admit(&world, PEER, Some(&good), start + lockout.lasts).is_some());
+        assert_eq!(gate.admit(&world, PEER, Some(&good), Side::Cpanel, nearly), NO);
+        assert!(gate.admit(&world, PEER, Some(&good), Side::Cpanel, start + lockout.lasts).is_ok());
     }
 
     #[test]
@@ -200,12 +333,12 @@ mod tests {
         let lockout = Lockout { after: 2, lasts: Duration::from_secs(10) };
         let (mut gate, world, start) = (Gate::new(Some(lockout)), world(), Instant::now());
         let (good, bad) = (token("anna", "TOKEN"), token("nobody", "WRONG"));
-        gate.admit(&world, PEER, Some(&bad), start);
-        gate.admit(&world, PEER, Some(&bad), start + lockout.lasts);
-        assert!(gate.admit(&world, PEER, Some(&good), start + lockout.lasts).is_some());
-        gate.admit(&world, PEER, Some(&bad), start + lockout.lasts);
-        assert_eq!(gate.admit(&world, PEER, Some(&good), start + lockout.lasts), None);
+        gate.admit(&world, PEER, Some(&bad), Side::Cpanel, start).unwrap_err();
+        gate.admit(&world, PEER, Some(&bad), Side::Cpanel, start + lockout.lasts).unwrap_err();
+        assert!(gate.admit(&world, PEER, Some(&good), Side::Cpanel, start + lockout.lasts).is_ok());
+        gate.admit(&world, PEER, Some(&bad), Side::Cpanel, start + lockout.lasts).unwrap_err();
+        assert_eq!(gate.admit(&world, PEER, Some(&good), Side::Cpanel, start + lockout.lasts), NO);
         gate.forgive();
-        assert!(gate.admit(&world, PEER, Some(&good), start + lockout.lasts).is_some());
+        assert!(gate.admit(&world, PEER, Some(&good), Side::Cpanel, start + lockout.lasts).is_ok());
     }
 }

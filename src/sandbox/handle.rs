@@ -2,13 +2,14 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, mpsc};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::unbounded_channel;
 
+use super::capacity::{Capacity, Workers};
 use super::faults::Faults;
 use super::gate::{Gate, Lockout};
 use super::log::{Log, Request};
@@ -16,6 +17,7 @@ use super::script::Script;
 use super::serve::{self, Order};
 use super::state::{Shared, State};
 use super::store::Store;
+use super::tls::{Shown, Tls};
 use super::world::World;
 
 /// How a sandbox is to be.
@@ -39,6 +41,28 @@ pub struct Options {
     pub lockout: Option<Lockout>,
     /// What a batch that was stopped looks like.
     pub stop_shape: StopShape,
+    /// How much it can do; `None` for anything.
+    pub capacity: Option<Capacity>,
+    /// The certificate to serve with; `None` for plain HTTP.
+    pub tls: Option<Tls>,
+    /// Whose functions it answers.
+    pub sides: Sides,
+    /// Refuses WHM's `get_domain_info`, as for a token without the right to it; `getdomainowner` is
+    /// answered all the same.
+    pub refuse_domain_info: bool,
+}
+
+/// Whose functions a port answers. A call of the other side's is denied with the recorded 403: what
+/// people got who had found the wrong port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sides {
+    /// An account's (`/execute`) and WHM's (`/json-api`); a real server has a port for each.
+    #[default]
+    Both,
+    /// An account's, as on port 2083.
+    Cpanel,
+    /// WHM's, as on port 2087.
+    Whm,
 }
 
 /// The answer to a `Batch::strict` of which a command failed. Nobody has recorded one: a client has
@@ -66,6 +90,10 @@ impl Default for Options {
             log_requests: true,
             lockout: Some(Lockout::default()),
             stop_shape: StopShape::default(),
+            capacity: None,
+            tls: None,
+            sides: Sides::default(),
+            refuse_domain_info: false,
         }
     }
 }
@@ -76,7 +104,6 @@ impl Default for Options {
 /// anywhere.
 pub struct Sandbox {
     port: u16,
-    seed: u64,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -85,10 +112,11 @@ impl Sandbox {
     /// Starts a server on a thread of its own. When this returns it takes connections.
     ///
     /// # Errors
-    /// The port is taken, or the store cannot be read or made.
+    /// The port is taken, the store cannot be read or made, or the certificate cannot be made.
     pub fn start(options: Options) -> io::Result<Sandbox> {
-        let Options { port, world, latency, seed, script, store, log_requests, lockout, stop_shape } =
-            options;
+        let Options { port, world, latency, seed, script, store, log_requests, lockout, .. } = options;
+        let Options { stop_shape, capacity, tls, sides, refuse_domain_info, .. } = options;
+        let tls = tls.map(Shown::new).transpose()?;
         let socket = serve::take_port(port)?;
         let port = socket.local_addr()?.port();
         let (store, world) = match store {
@@ -106,21 +134,43 @@ impl Sandbox {
             log: Log::new(log_requests),
             latency,
             stop_shape,
+            sides,
+            refuse_domain_info,
         };
         let (orders, inbox) = unbounded_channel();
-        let shared = Arc::new(Shared::new(state, orders));
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            arrived: AtomicU64::new(0),
+            start: Instant::now(),
+            orders,
+            workers: Workers::new(capacity),
+            tls,
+            seed,
+        });
         let (ready, wait) = mpsc::sync_channel(1);
         let for_thread = Arc::clone(&shared);
         let thread = thread::Builder::new()
             .name("sandbox".to_owned())
             .spawn(move || serve::run(socket, &for_thread, inbox, &ready))?;
         wait.recv().map_err(io::Error::other)??;
-        Ok(Sandbox { port, seed, shared, thread: Some(thread) })
+        Ok(Sandbox { port, shared, thread: Some(thread) })
     }
 
-    /// Where it is: `http://127.0.0.1:PORT`.
+    /// Where it is: `http://127.0.0.1:PORT`, with TLS `https://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
+    }
+
+    /// The certificate of the authority that signed its own, in PEM; `None` without TLS.
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.shared.tls.as_ref().map(|shown| shown.ca_pem.as_str())
+    }
+
+    /// The SHA-256, in hex, of its certificate's public key (SubjectPublicKeyInfo, DER); `None` without
+    /// TLS.
+    pub fn pin_sha256(&self) -> Option<&str> {
+        self.shared.tls.as_ref().map(|shown| shown.pin_sha256.as_str())
     }
 
     /// The port it has.
@@ -168,12 +218,22 @@ impl Sandbox {
 
     /// Misbehaves by another script from the next request on. Counting begins anew.
     pub fn set_script(&self, script: Script) {
-        self.shared.state().faults = Faults::new(script, self.seed);
+        self.shared.state().faults = Faults::new(script, self.shared.seed);
     }
 
     /// Takes so long for each request from the next one on.
     pub fn set_latency(&self, latency: Duration) {
         self.shared.state().latency = latency;
+    }
+
+    /// Can do so much from now on. What is worked on ends as it began; who waits, waits on.
+    pub fn set_capacity(&self, capacity: Option<Capacity>) {
+        self.shared.workers.set(capacity);
+    }
+
+    /// How many requests are worked on and how many wait for a worker; with a capacity alone.
+    pub fn load(&self) -> (usize, usize) {
+        self.shared.workers.load()
     }
 
     /// Dies: closes all connections and refuses new ones; or comes back, on the same port. When this

@@ -25,12 +25,18 @@ pub struct Request {
     pub user: Option<String>,
     /// The HTTP method.
     pub method: String,
-    /// The module, or the path of a request that was none of the API's.
+    /// The function of WHM that a call of UAPI came through: `uapi_cpanel` or `cpanel`.
+    pub through: Option<&'static str>,
+    /// The account that it is for: the one that a call through WHM names, or the one that logs in.
+    pub account: Option<String>,
+    /// The module (`WHM` for WHM's own functions), or the path of a request that was none of the API's.
     pub module: String,
     /// The function.
     pub function: String,
     /// The `email` parameter.
     pub email: Option<String>,
+    /// The `domain` parameter.
+    pub domain: Option<String>,
     /// The HTTP status it was answered with; `None` while there is none, and for a connection that
     /// was reset. For [`Fault::Raw`](super::Fault::Raw) 0: who wrote the bytes knows.
     pub status: Option<u16>,
@@ -38,7 +44,7 @@ pub struct Request {
     pub carried_out: bool,
     /// Whether it changed a mailbox, whatever was answered. For a batch: whether any command did.
     pub had_effect: bool,
-    /// The word of the fault it met.
+    /// The word of the fault it met; `full` if the queue was, see [`Capacity`](super::Capacity).
     pub fault: Option<&'static str>,
 }
 

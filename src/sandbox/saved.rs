@@ -13,8 +13,21 @@ use crate::domain::Flags;
 
 #[derive(Serialize, Deserialize)]
 struct SavedWorld<'a> {
+    /// Who may log in to WHM.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    whm: Vec<SavedUser<'a>>,
     #[serde(borrow)]
     accounts: Vec<SavedAccount<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedUser<'a> {
+    #[serde(borrow)]
+    user: Cow<'a, str>,
+    #[serde(borrow)]
+    token: Cow<'a, str>,
+    #[serde(borrow)]
+    password: Cow<'a, str>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -25,6 +38,12 @@ struct SavedAccount<'a> {
     token: Cow<'a, str>,
     #[serde(borrow)]
     password: Cow<'a, str>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    owner: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    suspended: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    token_expires: Option<u64>,
     #[serde(borrow)]
     domains: Vec<SavedDomain<'a>>,
 }
@@ -93,9 +112,18 @@ impl Serialize for World {
             user: account.user.clone().into(),
             token: account.token.clone().into(),
             password: account.password.clone().into(),
+            owner: account.owner.clone().map(Cow::Owned),
+            suspended: account.suspended,
+            token_expires: account.token_expires,
             domains: account.domains.iter().map(domain).collect(),
         };
-        SavedWorld { accounts: self.accounts.iter().map(account).collect() }.serialize(serializer)
+        let user = |user: &'_ super::world::WhmUser| SavedUser {
+            user: user.user.clone().into(),
+            token: user.token.clone().into(),
+            password: user.password.clone().into(),
+        };
+        let whm = self.whm_users.iter().map(user).collect();
+        SavedWorld { whm, accounts: self.accounts.iter().map(account).collect() }.serialize(serializer)
     }
 }
 
@@ -108,8 +136,16 @@ impl<'de> Deserialize<'de> for World {
 fn build(saved: &SavedWorld<'_>) -> Result<World, WorldError> {
     let mut world = World::new();
     let mut address = String::new();
+    for user in &saved.whm {
+        world.add_whm_user(&user.user, &user.token, &user.password)?;
+    }
     for account in &saved.accounts {
         world.add_account(&account.user, &account.token, &account.password)?;
+        if let Some(owner) = &account.owner {
+            world.set_owner(&account.user, owner);
+        }
+        world.set_suspended(&account.user, account.suspended);
+        world.set_token_expiry(&account.user, account.token_expires);
         for domain in &account.domains {
             world.add_domain(&account.user, &domain.name)?;
             for mailbox in &domain.mailboxes {
@@ -134,6 +170,27 @@ mod tests {
             let text = serde_json::to_string(&world).unwrap();
             assert!(!text.contains('\n'));
             assert_eq!(serde_json::from_str::<World>(&text).unwrap(), world);
+        }
+    }
+
+    #[test]
+    fn what_whm_knows_comes_back_too() {
+        let mut world = World::seeded(1);
+        world.add_whm_user("root", "ROOT", "pw").unwrap();
+        world.set_owner("orchard", "shop");
+        world.set_suspended("lantern", true);
+        world.set_token_expiry("quarry", Some(1));
+        let text = serde_json::to_string(&world).unwrap();
+        let back: World = serde_json::from_str(&text).unwrap();
+        assert_eq!(back, world);
+        for change in [
+            |w: &mut World| w.set_owner("orchard", "other"),
+            |w: &mut World| w.set_suspended("lantern", false),
+            |w: &mut World| w.set_token_expiry("quarry", None),
+            |w: &mut World| w.set_whm_token("root", "NEW"),
+        ] {
+            let mut other = back.clone();
+            assert!(change(&mut other) && other != world);
         }
     }
 

@@ -8,6 +8,8 @@
 
 use std::time::Duration;
 
+use super::asked::Call;
+
 /// One way of misbehaving.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -33,7 +35,8 @@ pub enum Fault {
     },
     /// Answers 302 with this `Location`, without effect.
     Redirect(String),
-    /// Answers 200 with `status` 0 and this as its error, without effect.
+    /// Answers 200 with `status` 0 and this as its error, without effect. A function of WHM itself
+    /// has `result` 0 in its metadata, and this as the reason.
     ApiFailure(String),
     /// Says that all is well, without effect.
     NoEffect,
@@ -78,6 +81,7 @@ pub struct Rule {
     pub(super) fault: Fault,
     pub(super) function: Option<String>,
     pub(super) email: Option<String>,
+    pub(super) account: Option<String>,
     pub(super) first: u64,
     pub(super) times: u64,
 }
@@ -85,10 +89,11 @@ pub struct Rule {
 impl Rule {
     /// Every request meets the fault.
     pub fn new(fault: Fault) -> Rule {
-        Rule { fault, function: None, email: None, first: 1, times: u64::MAX }
+        Rule { fault, function: None, email: None, account: None, first: 1, times: u64::MAX }
     }
 
-    /// Only calls of this function, such as `suspend_login`.
+    /// Only calls of this function: such as `suspend_login`, by whichever way it is called, or one of
+    /// WHM's, such as `uapi_cpanel` for all that comes through it, or `get_domain_info`.
     pub fn function(mut self, name: &str) -> Rule {
         self.function = Some(name.to_owned());
         self
@@ -97,6 +102,12 @@ impl Rule {
     /// Only calls whose address contains this.
     pub fn email(mut self, part: &str) -> Rule {
         self.email = Some(part.to_ascii_lowercase());
+        self
+    }
+
+    /// Only calls through WHM that name this account.
+    pub fn account(mut self, user: &str) -> Rule {
+        self.account = Some(user.to_owned());
         self
     }
 
@@ -121,12 +132,12 @@ impl Rule {
         count >= self.first && count - self.first < self.times
     }
 
-    pub(super) fn matches(&self, function: &str, email: Option<&str>) -> bool {
-        self.function.as_deref().is_none_or(|f| f == function)
-            && self
-                .email
-                .as_deref()
-                .is_none_or(|part| email.is_some_and(|e| e.to_ascii_lowercase().contains(part)))
+    pub(super) fn matches(&self, call: &Call) -> bool {
+        let function = |name: &str| name == call.function || Some(name) == call.way.command();
+        let email = |part: &str| call.email().is_some_and(|e| e.to_ascii_lowercase().contains(part));
+        self.function.as_deref().is_none_or(function)
+            && self.email.as_deref().is_none_or(email)
+            && (self.account.is_none() || self.account == call.account)
     }
 }
 

@@ -147,7 +147,14 @@ async fn accept(port: &Port) -> (TcpStream, SocketAddr) {
 async fn attend(stream: TcpStream, origin: Origin, shared: Arc<Shared>) {
     // Without it answers are only later.
     let _ = stream.set_nodelay(true);
-    let socket = Socket::new(stream);
+    let mut socket = match &shared.tls {
+        None => Socket::plain(stream),
+        // Who does not like the certificate, or speaks plain HTTP, has gone: nothing has arrived.
+        Some(shown) => match shown.acceptor.accept(stream).await {
+            Ok(stream) => Socket::tls(stream),
+            Err(_) => return,
+        },
+    };
     let service = service_fn(|request| exchange(Arc::clone(&shared), origin, request));
     let served = http1::Builder::new().serve_connection(TokioIo::new(socket.clone()), service).await;
     let Err(error) = served else { return };

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,23 +11,29 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::answer::{Data, Envelope};
 use super::asked::{Asked, Call, Calls};
+use super::capacity::Workers;
 use super::email::{self, Done};
 use super::faults::Faults;
-use super::gate::{Credential, Gate};
-use super::handle::StopShape;
-use super::log::{Log, Request};
+use super::gate::{Credential, Entry, Gate, Refusal, Side};
+use super::handle::{Sides, StopShape};
+use super::log::{Log, LogId, Request};
 use super::script::Fault;
 use super::serve::Order;
 use super::store::Store;
-use super::world::World;
+use super::tls::Shown;
+use super::whm;
+use super::world::{AccountId, World};
 
 /// What the server's thread and the handle share.
 pub(super) struct Shared {
-    state: Mutex<State>,
+    pub state: Mutex<State>,
     /// HTTP requests so far.
     pub arrived: AtomicU64,
     pub start: Instant,
     pub orders: UnboundedSender<Order>,
+    pub workers: Arc<Workers>,
+    pub tls: Option<Shown>,
+    pub seed: u64,
 }
 
 pub(super) struct State {
@@ -38,6 +44,8 @@ pub(super) struct State {
     pub log: Log,
     pub latency: Duration,
     pub stop_shape: StopShape,
+    pub sides: Sides,
+    pub refuse_domain_info: bool,
 }
 
 /// Who asked, and with what right.
@@ -50,17 +58,30 @@ pub(super) struct Caller {
 pub(super) enum Reply {
     /// The body of a 200.
     Body(Bytes),
-    /// The credential does not open any account, or the door is shut.
+    /// The credential does not open anything, or the door is shut.
     Refused,
+    /// This side is not served here, or the credential is the other side's.
+    Denied,
     /// The change could not be written down and has not happened.
     NotKept(io::Error),
 }
 
-impl Shared {
-    pub fn new(state: State, orders: UnboundedSender<Order>) -> Shared {
-        Shared { state: Mutex::new(state), arrived: AtomicU64::new(0), start: Instant::now(), orders }
-    }
+/// A call as it is carried out: what it meets, where it is noted, what the time is.
+#[derive(Clone, Copy)]
+pub(super) struct Course<'a> {
+    pub fault: Option<&'a Fault>,
+    pub noted: LogId,
+    pub now: Duration,
+}
 
+/// An answer's body, and what there is behind it.
+pub(super) struct Answered {
+    pub body: Bytes,
+    pub carried_out: bool,
+    pub had_effect: bool,
+}
+
+impl Shared {
     /// The state. Nothing leaves it half-changed, so a panic elsewhere does not spoil it.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -73,88 +94,88 @@ impl Shared {
 }
 
 impl State {
-    /// Carries out what was asked. `noted` is the request's entry in the log, to copy for the
-    /// commands of a batch.
-    pub fn carry_out(
-        &mut self,
-        asked: &Asked,
-        caller: &Caller,
-        fault: Option<&Fault>,
-        noted: Option<usize>,
-        now: Duration,
-    ) -> Reply {
-        let account = self.gate.admit(&self.world, caller.peer, caller.credential.as_ref(), Instant::now());
-        let Some(account) = account else { return Reply::Refused };
-        if let Some(Fault::ApiFailure(text)) = fault {
-            return Reply::Body(Envelope::failure(text.as_str()).to_bytes());
+    /// Carries out what was asked.
+    pub fn carry_out(&mut self, asked: &Asked, caller: &Caller, course: Course<'_>) -> Reply {
+        let side = asked.call.way.side();
+        let is_served = match self.sides {
+            Sides::Both => true,
+            Sides::Cpanel => side == Side::Cpanel,
+            Sides::Whm => side == Side::Whm,
+        };
+        if !is_served {
+            return Reply::Denied;
         }
-        let pretend = matches!(fault, Some(Fault::NoEffect));
-        match &asked.calls {
-            Calls::One => {
-                let done = email::call(&mut self.world, self.store.as_mut(), account, &asked.call, pretend);
-                let done = match done {
-                    Ok(done) => done,
-                    Err(error) => return Reply::NotKept(error),
-                };
-                if let Some(request) = self.log.get_mut(noted) {
-                    request.carried_out = done.carried_out;
-                    request.had_effect = done.had_effect;
+        let credential = caller.credential.as_ref();
+        let answered = match self.gate.admit(&self.world, caller.peer, credential, side, Instant::now()) {
+            Err(Refusal::Login) => return Reply::Refused,
+            Err(Refusal::Side) => return Reply::Denied,
+            Ok(Entry::Account(account)) => self.uapi(account, asked, course).map(|done| {
+                let Done { envelope, carried_out, had_effect } = done;
+                Answered { body: envelope.to_bytes(), carried_out, had_effect }
+            }),
+            Ok(Entry::Whm(user)) => whm::answer(self, user, asked, course),
+        };
+        match answered {
+            Err(error) => Reply::NotKept(error),
+            Ok(Answered { body, carried_out, had_effect }) => {
+                if let Some(request) = self.log.get_mut(course.noted) {
+                    (request.carried_out, request.had_effect) = (carried_out, had_effect);
                 }
-                Reply::Body(done.envelope.to_bytes())
-            }
-            Calls::Batch { commands, broken } => {
-                let mut run = Batch::default();
-                for (index, call) in commands.iter().enumerate() {
-                    let fault = self.faults.for_command(call);
-                    let done = if let Some(Fault::ApiFailure(text)) = &fault {
-                        let envelope = Envelope::failure(text.as_str());
-                        Done { envelope, carried_out: false, had_effect: false }
-                    } else {
-                        let pretend = pretend || matches!(fault, Some(Fault::NoEffect));
-                        match email::call(&mut self.world, self.store.as_mut(), account, call, pretend) {
-                            Ok(done) => done,
-                            Err(error) => return Reply::NotKept(error),
-                        }
-                    };
-                    self.note_command(noted, index, call, &done, fault.as_ref(), now);
-                    run.add(&done);
-                    if run.failed() {
-                        break;
-                    }
-                }
-                if let (Some(text), false) = (broken, run.failed()) {
-                    let envelope = Envelope::failure(text.as_str());
-                    run.add(&Done { envelope, carried_out: false, had_effect: false });
-                }
-                if let Some(request) = self.log.get_mut(noted) {
-                    request.carried_out = run.carried_out;
-                    request.had_effect = run.had_effect;
-                }
-                Reply::Body(run.finish(self.stop_shape))
+                Reply::Body(body)
             }
         }
     }
 
-    fn note_command(
-        &mut self,
-        noted: Option<usize>,
-        index: usize,
-        call: &Call,
-        done: &Done,
-        fault: Option<&Fault>,
-        now: Duration,
-    ) {
-        let Some(batch) = self.log.get_mut(noted).cloned() else { return };
+    /// Carries out a call of UAPI for an account.
+    ///
+    /// # Errors
+    /// A change could not be written down.
+    pub fn uapi(&mut self, account: AccountId, asked: &Asked, course: Course<'_>) -> io::Result<Done> {
+        if let Some(Fault::ApiFailure(text)) = course.fault {
+            return Ok(Done::no(text));
+        }
+        let pretend = matches!(course.fault, Some(Fault::NoEffect));
+        let Calls::Strict { commands, broken } = &asked.calls else {
+            return email::call(&mut self.world, self.store.as_mut(), account, &asked.call, pretend);
+        };
+        let mut run = Batch::default();
+        for (index, call) in commands.iter().enumerate() {
+            let fault = self.faults.for_command(call);
+            let done = if let Some(Fault::ApiFailure(text)) = &fault {
+                Done::no(text)
+            } else {
+                let pretend = pretend || matches!(fault, Some(Fault::NoEffect));
+                email::call(&mut self.world, self.store.as_mut(), account, call, pretend)?
+            };
+            let course = Course { fault: fault.as_ref(), ..course };
+            self.note_command(index, call, (done.carried_out, done.had_effect), course);
+            run.add(&done);
+            if run.failed() {
+                break;
+            }
+        }
+        if let (Some(text), false) = (broken, run.failed()) {
+            run.add(&Done::no(text));
+        }
+        Ok(run.finish(self.stop_shape))
+    }
+
+    /// Notes a command of a list behind its list: whether it was carried out and had effect.
+    pub fn note_command(&mut self, index: usize, call: &Call, went: (bool, bool), course: Course<'_>) {
+        let Some(list) = self.log.get_mut(course.noted).cloned() else { return };
         self.log.note(|| Request {
             command: u32::try_from(index).ok(),
-            ended: Some(now),
+            ended: Some(course.now),
+            through: call.way.command().or(list.through),
+            account: call.account.clone().or(list.account),
             module: call.module.clone(),
             function: call.function.clone(),
             email: call.email().map(str::to_owned),
-            carried_out: done.carried_out,
-            had_effect: done.had_effect,
-            fault: fault.map(Fault::word),
-            ..batch
+            domain: call.domain().map(str::to_owned),
+            carried_out: went.0,
+            had_effect: went.1,
+            fault: course.fault.map(Fault::word),
+            ..list
         });
     }
 }
@@ -183,7 +204,7 @@ impl Batch {
         self.had_effect |= done.had_effect;
     }
 
-    fn finish(self, shape: StopShape) -> Bytes {
+    fn finish(self, shape: StopShape) -> Done {
         let data = || {
             let mut list = Vec::with_capacity(self.items.len() + 2);
             list.push(b'[');
@@ -191,14 +212,13 @@ impl Batch {
             list.push(b']');
             list
         };
-        let Some(error) = self.error else { return Envelope::ok(Data::Rows(data())).to_bytes() };
-        match shape {
-            StopShape::NoData => Envelope::failure(error).to_bytes(),
-            StopShape::ShortArray => {
-                let mut envelope = Envelope::failure("batch stopped");
-                envelope.data = Data::Plain(data());
-                envelope.to_bytes()
+        let envelope = match (self.error.clone(), shape) {
+            (None, _) => Envelope::ok(Data::Rows(data())),
+            (Some(error), StopShape::NoData) => Envelope::failure(error),
+            (Some(_), StopShape::ShortArray) => {
+                Envelope { data: Data::Plain(data()), ..Envelope::failure("batch stopped") }
             }
-        }
+        };
+        Done { envelope, carried_out: self.carried_out, had_effect: self.had_effect }
     }
 }

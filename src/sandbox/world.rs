@@ -22,6 +22,7 @@ use crate::domain::Flags;
 pub struct World {
     pub(super) accounts: Vec<Account>,
     pub(super) domains: Vec<Domain>,
+    pub(super) whm_users: Vec<WhmUser>,
     slots: Vec<Slot>,
     names: String,
     by_user: HashMap<Box<str>, u32>,
@@ -67,7 +68,21 @@ pub(super) struct Account {
     pub user: String,
     pub token: String,
     pub password: String,
+    /// The first is the main one.
     pub domains: Vec<u32>,
+    /// The reseller that it belongs to; root if there is none.
+    pub owner: Option<String>,
+    pub suspended: bool,
+    /// When its token ends, in seconds since 1970.
+    pub token_expires: Option<u64>,
+}
+
+/// Somebody who may log in to WHM.
+#[derive(Clone, PartialEq)]
+pub(super) struct WhmUser {
+    pub user: String,
+    pub token: String,
+    pub password: String,
 }
 
 #[derive(Clone)]
@@ -132,6 +147,9 @@ impl World {
             token: token.to_owned(),
             password: password.to_owned(),
             domains: Vec::new(),
+            owner: None,
+            suspended: false,
+            token_expires: None,
         });
         Ok(())
     }
@@ -246,6 +264,14 @@ impl World {
         true
     }
 
+    /// Each domain and the user name of its account, by account, the main one first.
+    pub fn domains(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.accounts.iter().flat_map(move |account| {
+            let name = |&id: &u32| &*self.domains[id as usize].name;
+            account.domains.iter().map(move |id| (name(id), account.user.as_str()))
+        })
+    }
+
     pub(super) fn account(&self, user: &str) -> Option<AccountId> {
         self.by_user.get(user).copied().map(AccountId)
     }
@@ -322,9 +348,14 @@ impl fmt::Debug for World {
 }
 
 impl PartialEq for World {
-    /// Whether the same accounts have the same mailboxes in the same state and order.
+    /// Whether the same accounts have the same mailboxes in the same state and order, under the same
+    /// users of WHM.
     fn eq(&self, other: &World) -> bool {
-        self.accounts().eq(other.accounts()) && self.mailboxes().eq(other.mailboxes())
+        let more = |a: &Account| (a.owner.clone(), a.suspended, a.token_expires);
+        self.whm_users == other.whm_users
+            && self.accounts().eq(other.accounts())
+            && self.accounts.iter().map(more).eq(other.accounts.iter().map(more))
+            && self.mailboxes().eq(other.mailboxes())
     }
 }
 
