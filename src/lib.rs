@@ -34,7 +34,7 @@
 //!
 //! ```
 //! use mailsweep::domain::{Secret, Status};
-//! use mailsweep::engine::{self, Event, LaneSpec, Limits, Observer, Session};
+//! use mailsweep::engine::{self, ChannelOrder, Event, LaneSpec, Limits, Observer, Session};
 //! use mailsweep::job::{self, InputOptions, Source};
 //! use mailsweep::record::{JournalRecorder, Ledger, RunDir, RunFacts, Stamp};
 //! use mailsweep::sandbox::{Options, Sandbox, World};
@@ -60,10 +60,11 @@
 //! let dir = RunDir::create(None, home.path(), "job.csv", Stamp::now())?;
 //! let facts = RunFacts::new(&dir, &input, &job, InputOptions::default());
 //! dir.write_facts(&facts, &input)?;
-//! let mut recorder = JournalRecorder::start(dir.start_journal(&facts)?, Ledger::new(2))?;
+//! let mut recorder = JournalRecorder::start(dir.start_journal(&facts)?, Ledger::new(&job))?;
 //!
 //! let lane = LaneSpec::new("web01", &server, vec![0, 1], Limits::default());
-//! let session = Session { job: &job, lanes: vec![lane], done_before: 0, seed: 1, clock: &Stamp::now };
+//! let (lanes, order) = (vec![lane], ChannelOrder::default());
+//! let session = Session { job: &job, lanes, order, done_before: 0, seed: 1, clock: &Stamp::now };
 //! let (_signal, signals) = tokio::sync::mpsc::unbounded_channel();
 //! let mut finished = Counter(0);
 //! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -140,7 +140,7 @@ fn a_journal_that_was_changed_is_refused() {
     let before = sandbox.requests().len();
     let refused = place.mailsweep(&["resume", "run"]).output().unwrap();
     assert_eq!(code(&refused), 6, "{}", stderr(&refused));
-    assert!(stderr(&refused).contains("line 3"), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("line 4"), "{}", stderr(&refused));
     assert_eq!(sandbox.requests().len(), before, "nothing was sent");
 }
 

@@ -106,7 +106,7 @@ fn what_is_no_run_or_was_altered_is_refused() {
     refusals.push(("run", Some(("input.csv", input.clone() + "\n"))));
     refusals.push(("run", Some(("input.csv", "nonsense\n".to_owned()))));
     refusals.push(("run", Some(("run.json", facts.replace("\"jobs\": 1", "\"jobs\": 9")))));
-    refusals.push(("run", Some(("run.json", facts.replace("\"format\": 1", "\"format\": 2")))));
+    refusals.push(("run", Some(("run.json", facts.replace("\"format\": 2", "\"format\": 3")))));
     refusals.push(("run", Some(("run.json", facts[..facts.len() / 2].to_owned()))));
     let before = sandbox.requests().len();
     for (dir, alteration) in refusals {

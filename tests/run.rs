@@ -405,9 +405,6 @@ fn a_server_that_may_not_be_asked_is_refused_before_anything_happens() {
     for (server, user, more, word) in [
         ("http://mail.example.net:2082", USER, &[][..], "--allow-plaintext"),
         ("http://192.0.2.1:2082", USER, &[], "--allow-plaintext"),
-        ("https://127.0.0.1:2087", "root", &[], "WHM"),
-        ("http://127.0.0.1:2086", "root", &[], "WHM"),
-        ("https://127.0.0.1:2083", "root", &["--api", "whm"], "WHM"),
         ("https://127.0.0.1:2083/execute", USER, &[], "path"),
         ("https://127.0.0.1:2083", "a b", &[], "user"),
         ("https://127.0.0.1:2083", "", &[], "user"),

@@ -10,10 +10,11 @@ const JOB: &str = "email,action,channel\nann@example.com,suspend,login\n";
 fn limits(variables: &[(&str, &str)], args: &[&str]) -> serde_json::Value {
     let place = Place::new();
     place.write("job.csv", JOB);
-    let mut command = place.mailsweep(&["run", "job.csv", "--dry-run", "--run-dir", "run"]);
-    expect(command.args(args).envs(variables.iter().copied()), 0);
+    let mut command = place.mailsweep(&["run", "job.csv", "--sandbox", "--dry-run", "--run-dir", "run"]);
+    command.args(args).envs(variables.iter().copied());
+    expect(command, 0);
     let facts: serde_json::Value = serde_json::from_str(&place.read("run/run.json")).unwrap();
-    facts["settings"]["limits"].clone()
+    facts["servers"][0]["limits"].clone()
 }
 
 #[test]
@@ -41,6 +42,7 @@ fn an_empty_variable_is_not_set_and_a_wrong_one_is_refused() {
     let place = Place::new();
     place.write("job.csv", JOB);
     let mut command = place.mailsweep(&["run", "job.csv", "--dry-run"]);
-    let told = stderr(&expect(command.env("MAILSWEEP_RATE", "fast"), 2));
+    command.env("MAILSWEEP_RATE", "fast");
+    let told = stderr(&expect(command, 2));
     assert!(told.contains("--rate") && told.contains("not a rate"), "{told}");
 }

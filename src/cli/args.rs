@@ -68,7 +68,22 @@ pub struct RunArgs {
     pub server: ServerArgs,
 
     #[command(flatten)]
+    pub select: SelectArgs,
+
+    #[command(flatten)]
     pub limits: LimitArgs,
+
+    #[command(flatten)]
+    pub state: StateArgs,
+
+    /// Channels to call first, over all mailboxes of a server, such as outgoing,login; operations on
+    /// the same flag of a mailbox keep the file's order [default: the file's order].
+    #[arg(long, value_name = "CHANNEL[,CHANNEL]", value_parser = channels, help_heading = "Run")]
+    pub channel_order: Option<Channels>,
+
+    /// Why this is done, such as the number of an incident; kept with the run.
+    #[arg(long, value_name = "TEXT", help_heading = "Run")]
+    pub ticket: Option<String>,
 
     /// Check the input and show and write what would be done; send nothing, need no server.
     #[arg(short = 'n', long, help_heading = "Run")]
@@ -154,26 +169,31 @@ fn delimiter(text: &str) -> Result<u8, String> {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Server")]
 pub struct ServerArgs {
-    /// The server: scheme, host and port, such as https://web01.example.net:2083.
+    /// The servers, as a configuration file lists them [default: mailsweep.toml here, then
+    /// mailsweep/mailsweep.toml in the configuration directory].
+    #[arg(long, value_name = "FILE", env = "MAILSWEEP_CONFIG", hide_env_values = true)]
+    pub config: Option<PathBuf>,
+
+    /// One server: scheme, host and port, such as https://web01.example.net:2083.
     #[arg(long, value_name = "URL", requires = "user", conflicts_with = "sandbox")]
     pub server: Option<String>,
 
-    /// The cPanel account that owns the mailboxes: its login name, not an address.
+    /// The cPanel account that owns the mailboxes, or the WHM user: a login name, not an address.
     #[arg(long, value_name = "NAME", requires = "server")]
     pub user: Option<String>,
 
     #[command(flatten)]
     pub credential: CredentialArgs,
 
-    /// Which API the server offers at its port: cpanel or whm, of which this version speaks cpanel
-    /// alone [default: whm for 2087 and 2086, else cpanel].
+    /// Which API the server offers at its port: cpanel for one account, whm for all that the user may
+    /// enter [default: whm for 2087 and 2086, else cpanel].
     #[arg(long, value_name = "API", requires = "server")]
     pub api: Option<Api>,
 
     /// How calls are sent: with get the mailbox's address is in the URL, which servers log, with
-    /// post it is not. `release` is always post.
-    #[arg(long, value_name = "METHOD", value_enum, default_value_t = MethodArg::Get)]
-    pub method: MethodArg,
+    /// post it is not. `release` is always post [default: get].
+    #[arg(long, value_name = "METHOD", value_enum)]
+    pub method: Option<MethodArg>,
 
     /// Send the credential over plain http to a host that is not loopback.
     #[arg(long)]
@@ -192,6 +212,45 @@ pub struct ConfigArgs {
     /// ~/.config/mailsweep/mailsweep.toml].
     #[arg(long, value_name = "FILE", env = "MAILSWEEP_CONFIG", hide_env_values = true)]
     pub config: Option<PathBuf>,
+}
+
+/// Which part of it: by list and by server.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Part of it")]
+pub struct SelectArgs {
+    /// Only mailboxes of this list: addresses, or a CSV with a column email, and channels if it has
+    /// that column; a results.csv will do.
+    #[arg(long, value_name = "FILE")]
+    pub only: Option<PathBuf>,
+
+    /// All but the mailboxes of this list.
+    #[arg(long, value_name = "FILE")]
+    pub except: Option<PathBuf>,
+
+    /// Only these servers, by their configured names.
+    #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',')]
+    pub servers: Vec<String>,
+
+    /// All but these servers.
+    #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',')]
+    pub except_servers: Vec<String>,
+}
+
+/// How to live with others on the same servers.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Others at work")]
+pub struct StateArgs {
+    /// Wait so long for servers that another run works on, such as 10m.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "0s")]
+    pub wait: Duration,
+
+    /// Go on although another run works on a server: together they may exceed its rate.
+    #[arg(long)]
+    pub share_servers: bool,
+
+    /// Send a credential again that a server refused twice in the last minutes.
+    #[arg(long)]
+    pub try_again: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -297,11 +356,21 @@ pub struct ResumeArgs {
     #[arg(long, value_name = "CLASS[,CLASS]", value_delimiter = ',', value_parser = error_class)]
     pub retry: Vec<ErrorClass>,
 
+    /// Take the servers anew from this configuration, instead of those that the run recorded.
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    pub config: Option<PathBuf>,
+
     #[command(flatten, next_help_heading = "Server")]
     pub credential: CredentialArgs,
 
     #[command(flatten)]
+    pub select: SelectArgs,
+
+    #[command(flatten)]
     pub limits: LimitArgs,
+
+    #[command(flatten)]
+    pub state: StateArgs,
 
     #[command(flatten)]
     pub output: OutputArgs,

@@ -3,14 +3,18 @@
 //! This room builds the parts that the others own and ties them together. No flag is known below it.
 
 mod args;
+mod ground;
 mod person;
+mod reach;
 mod resume;
+mod route;
 mod run;
 mod sandbox;
+mod select;
 mod session;
 mod settings;
 mod show;
-mod target;
+mod survey;
 
 use clap::builder::Resettable;
 use clap::{CommandFactory, FromArgMatches};

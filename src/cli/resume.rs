@@ -1,31 +1,37 @@
 //! `mailsweep resume`: read what was done, and do the rest.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 
 use super::Failure;
 use super::args::ResumeArgs;
-use super::run::{self, RUNS_DIR};
+use super::ground::{self, names};
+use super::reach::{self, Reach};
+use super::route::Routing;
+use super::run::{self, runs_dir, state_failure};
 use super::session::{self, Closed, Work};
 use super::settings::Settings;
 use super::show::Live;
-use super::target;
+use super::survey::{self, Survey, Surveyor};
 use crate::domain::{ErrorClass, Exit, Status};
-use crate::fleet::ServerSpec;
+use crate::fleet::{Config, Fleet, Server};
 use crate::job::{self, Job, What};
-use crate::record::{Ended, Ledger, Material, Opened, RunDir, RunFacts, Stamp, Summary};
+use crate::record::{Ended, Ledger, Material, Opened, Outcomes, RunDir, RunFacts, Stamp, StateDir, Summary};
 
 /// Carries out the command.
 pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
-    let runs_dir = Path::new(RUNS_DIR);
     run::check_output(&args.output)?;
+    let lists = args.select.lists()?;
     let mut live = Live::start(&args.output);
+    let (config, _) = ground::config(args.config.as_deref(), false)?;
+    let runs_dir = runs_dir(&config);
     let (dir, facts) = match &args.run_dir {
-        Some(named) => RunDir::open(named, runs_dir)?,
-        None => newest(runs_dir, &live)?,
+        Some(named) => RunDir::open(named, &runs_dir)?,
+        None => newest(&runs_dir, &live)?,
     };
     let shown = dir.path().display();
     if facts.dry_run {
@@ -36,11 +42,9 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
         Failure::new(Exit::NotARun, anyhow!("{shown}: run.json is not sound: {fault}"))
     };
     let settings: Settings = serde_json::from_value(facts.settings.clone()).map_err(unreadable)?;
-    let servers: Vec<ServerSpec> = serde_json::from_value(facts.servers.clone()).map_err(unreadable)?;
-    let mut server = servers.into_iter().next();
-    if let (Some(server), Some(source)) = (&mut server, args.credential.flag()?) {
-        server.credential = source;
-    }
+    let recorded: Vec<Server> = serde_json::from_value(facts.servers.clone()).map_err(unreadable)?;
+    let fleet = servers(args, &config, Fleet { servers: recorded, protect: settings.protect.clone() })?;
+    let left_out = args.select.left_out(&fleet)?;
 
     let input = dir.input()?;
     let altered =
@@ -53,36 +57,128 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
             torn.bytes
         ));
     }
-    let home = run::home(server.as_ref(), settings.sandbox);
     let plan = Plan::new(&job, &opened.ledger, args);
     if plan.to_do.is_empty() && plan.settled.is_empty() && opened.closed {
-        return nothing_to_do(&dir, &facts, &job, &opened, home, live, args);
+        return nothing_to_do(&dir, &facts, &job, &opened, live, args);
     }
-    let limits = args.limits.over(settings.limits.clone());
-    let credential = target::credential(server.as_ref())?;
-    let target = target::prepare(server.as_ref().zip(credential), &settings, &limits, &dir, &job)?;
-    let (to_do, all) = (plan.to_do.len(), job.operations.len());
-    live.note(&format!("resuming {shown}: {to_do} of {all} operations to do at {} as {}", home.0, home.1));
+
+    let operator = super::person::operator(config.operator.as_deref());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    let mut state = None;
+    let (survey, reach, credentials) = if settings.sandbox {
+        let reach = Reach::sandbox(&fleet.servers[0], &dir, &job)?;
+        (Survey::silent(&fleet, &left_out), reach, Vec::new())
+    } else {
+        let needed = plan.needed(&job, &opened.ledger, &fleet);
+        let is_out = |server: &Server| {
+            fleet
+                .servers
+                .iter()
+                .enumerate()
+                .any(|(number, known)| known.name == server.name && (left_out[number] || !needed[number]))
+        };
+        let credentials = reach::credentials(&fleet, is_out)?;
+        let reach = Reach::servers(&fleet, &credentials, &dir.run_id(), false)?;
+        let state = state.insert(StateDir::from_environment().map_err(state_failure)?);
+        let surveyor = Surveyor {
+            fleet: &fleet,
+            credentials: &credentials,
+            reach: &reach,
+            job: &job,
+            args: &args.state,
+            run_id: &dir.run_id(),
+            operator: &operator,
+            live: &live,
+        };
+        let survey = surveyor.survey(state, &left_out, |number| needed[number], &runtime)?;
+        (survey, reach, credentials)
+    };
+    let routing = Routing {
+        job: &job,
+        fleet: &fleet,
+        heard: &survey.heard,
+        lists: &lists,
+        recorded: Some(opened.ledger.places()),
+        is_rehearsal: false,
+    };
+    let is_blocked = |op| matches!(opened.ledger.ended(op), Some((Status::Blocked, _)));
+    let routed = routing.route(plan.to_do.iter().copied(), is_blocked);
+    routed.warnings.iter().for_each(|warning| live.note(warning));
+    let left_alone: HashSet<u32> = routed.left_alone.iter().copied().collect();
+    let mut to_do = plan.to_do;
+    to_do.retain(|op| !routed.settled.contains_key(op) && !left_alone.contains(op));
+    let all = job.operations.len();
+    let count = to_do.len();
+    let whither = match fleet.servers.as_slice() {
+        [server] => format!("{} as {}", server.name, server.logins[0].user),
+        servers => format!("{} servers", servers.len()),
+    };
+    live.note(&format!("resuming {shown}: {count} of {all} operations to do at {whither}"));
     let closed = session::carry_out(
         Work {
             dir: &dir,
             facts: &facts,
             job: &job,
             input: &input,
-            limits: &limits,
-            target: &target,
-            home,
+            fleet: &fleet,
+            reach: &reach,
+            runtime: &runtime,
+            survey,
+            routed: &routed,
+            order: settings.channel_order,
+            operator,
             journal: opened.journal,
             ledger: opened.ledger,
             sessions: opened.sessions,
             settled: plan.settled,
-            to_do: plan.to_do,
+            to_do,
             last: plan.last,
             again: again(args),
         },
         &mut live,
     )?;
+    if let Some(state) = &state {
+        survey::note_refusals(state, &fleet, &credentials, &dir.run_id(), &closed.refused, &live);
+    }
+    // Idle connections are not waited for.
+    runtime.shutdown_background();
     run::finish(live, &dir, &args.output, closed)
+}
+
+/// The servers of the run, or those of a configuration that was named, with what the flags say.
+fn servers(args: &ResumeArgs, config: &Config, recorded: Fleet) -> anyhow::Result<Fleet> {
+    let flags = args.limits.some();
+    let mut fleet = match &args.config {
+        None => recorded,
+        Some(path) => {
+            let anew = config.fleet(&flags);
+            if anew.servers.is_empty() {
+                bail!("{} has no [[server]]", path.display());
+            }
+            // The operations name servers by their place among the names.
+            let (before, now) = (names(&recorded), names(&anew));
+            if let Some(missing) = before.iter().find(|name| !now.contains(name)) {
+                bail!("{} lacks {missing}, which is a server of this run: put it back", path.display());
+            }
+            let mut servers = anew.servers;
+            let place = |server: &Server| before.iter().position(|name| *name == server.name);
+            servers.sort_by_key(|server| place(server).unwrap_or(usize::MAX));
+            Fleet { servers, protect: anew.protect }
+        }
+    };
+    for server in &mut fleet.servers {
+        server.limits = flags.clone().over(server.limits.clone());
+    }
+    if let Some(source) = args.credential.flag()? {
+        match fleet.servers.as_mut_slice() {
+            [server] if server.logins.len() == 1 => server.logins[0].credential = source,
+            _ => bail!(
+                "a credential on the command line is for a run of one server; \
+                 put the new one where the configuration says, or give --config FILE"
+            ),
+        }
+    }
+    Ok(fleet)
 }
 
 /// The flags that say what is taken up.
@@ -101,8 +197,8 @@ fn again(args: &ResumeArgs) -> Vec<String> {
 /// What this session takes up.
 struct Plan {
     to_do: Vec<u32>,
-    /// How many of them, at the end, wait until all others have ended.
-    last: usize,
+    /// Those of them that wait until all others have ended.
+    last: HashSet<u32>,
     settled: Vec<Ended>,
 }
 
@@ -130,23 +226,45 @@ impl Plan {
         }
         // A refusal may be this operation's own: what else there is goes before it, but for what
         // comes behind it in its mailbox.
-        let mut refused_mailboxes = std::collections::HashSet::new();
-        let (refused, mut first): (Vec<u32>, Vec<u32>) = to_do.into_iter().partition(|op| {
-            let mailbox = job.operations[*op as usize].mailbox.index();
+        let mut refused_mailboxes = HashSet::new();
+        let is_last = |op: &u32| {
+            let mailbox = job.operations[*op as usize].mailbox;
             if ledger.met_refusal(*op) {
                 refused_mailboxes.insert(mailbox);
             }
             refused_mailboxes.contains(&mailbox)
+        };
+        let last = to_do.iter().copied().filter({
+            let mut is_last = is_last;
+            move |op| is_last(op)
         });
-        let last = refused.len();
-        first.extend(refused);
-        Plan { to_do: first, last, settled }
+        let last = last.collect();
+        Plan { to_do, last, settled }
+    }
+
+    /// For each server whether it is to be spoken to: it has something to do, or may know where
+    /// something belongs.
+    fn needed(&self, job: &Job, ledger: &Ledger, fleet: &Fleet) -> Vec<bool> {
+        let mut needed = vec![false; fleet.servers.len()];
+        for op in &self.to_do {
+            let place = ledger.places().of(job.operations[*op as usize].mailbox);
+            let known = place.filter(|place| !place.account.is_empty());
+            let known = known.filter(|_| !matches!(ledger.ended(*op), Some((Status::Blocked, _))));
+            match known.and_then(|place| fleet.servers.iter().position(|server| server.name == place.server))
+            {
+                Some(number) => needed[number] = true,
+                None => needed.fill(true),
+            }
+        }
+        needed
     }
 }
 
 fn is_taken_up(ended: Option<(Status, Option<ErrorClass>)>, args: &ResumeArgs) -> bool {
     match ended {
-        None | Some((Status::NotAttempted, _)) => true,
+        ended if session::is_waiting(ended) => true,
+        // A resume cannot widen what the run left out.
+        None | Some((Status::NotAttempted, _)) => false,
         Some((status, class)) => {
             let asked_for = class.is_some_and(|class| args.retry.contains(&class)) && !status.is_good();
             asked_for || (args.retry_failed && matches!(status, Status::Failed | Status::Unknown))
@@ -164,20 +282,16 @@ fn nothing_to_do(
     facts: &RunFacts,
     job: &Job,
     opened: &Opened,
-    home: (&str, &str),
     live: Live,
     args: &ResumeArgs,
 ) -> Result<Exit, Failure> {
     let handle = opened.journal.handle().context("the journal cannot be read")?;
-    let place = |_: u32| home;
     let input = dir.input()?;
     let material = Material {
         job,
         input: &input,
         options: &facts.input.options,
-        ledger: Some(&opened.ledger),
-        journal: Some(&handle),
-        home: &place,
+        outcomes: Outcomes::Done { ledger: &opened.ledger, journal: &handle },
     };
     let tally = material.write_results(std::io::sink()).context("the results cannot be read")?;
     let exit = session::of_results(&tally);
@@ -191,8 +305,8 @@ fn nothing_to_do(
         dir.write_summary(&summary)?;
     }
     live.note(&format!("{} is through: there is nothing to resume", dir.path().display()));
-    let closed =
-        Closed { exit, summary, tally, left: 0, stopped: None, elapsed: Duration::ZERO, again: Vec::new() };
+    let (elapsed, stopped, again, refused) = (Duration::ZERO, None, Vec::new(), Vec::new());
+    let closed = Closed { exit, summary, tally, left: 0, stopped, elapsed, again, refused };
     run::finish(live, dir, &args.output, closed)
 }
 

@@ -1,83 +1,168 @@
 //! `mailsweep run`: check everything, say what is about to happen, ask, do it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
 
 use super::args::RunArgs;
+use super::ground::Ground;
+use super::reach::{self, Reach};
+use super::route::{Routed, Routing};
 use super::session::{self, Closed, Work};
 use super::settings::Settings;
 use super::show::{self, Live};
-use super::target::{self, SANDBOX};
+use super::survey::{Survey, Surveyor};
 use super::{Failure, person};
 use crate::domain::Exit;
-use crate::engine::Limits;
-use crate::fleet::ServerSpec;
+use crate::engine::ChannelOrder;
 use crate::job::{self, Job, Source};
-use crate::record::{FORMAT, InputFacts, Ledger, Material, RunDir, RunFacts, SessionFigures, Stamp};
+use crate::record::{
+    FORMAT, InputFacts, Ledger, Material, Outcomes, RunDir, RunFacts, SessionFigures, Stamp, StateDir,
+};
 
 /// Where runs are kept unless something else is said.
-pub const RUNS_DIR: &str = "mailsweep-runs";
+const RUNS_DIR: &str = "mailsweep-runs";
+
+/// Where runs are kept: what the configuration says, or a directory here.
+pub fn runs_dir(config: &crate::fleet::Config) -> PathBuf {
+    config.runs_dir.clone().unwrap_or_else(|| PathBuf::from(RUNS_DIR))
+}
 
 /// Carries out the command.
 pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
-    let settings = Settings {
-        limits: args.limits.over(Limits::default()),
-        sandbox: args.server.sandbox,
-        method: args.server.method(),
-    };
-    let server = args.server.spec(args.dry_run)?;
+    let ground = Ground::new(&args.server, &args.limits, args.dry_run)?;
+    let left_out = args.select.left_out(&ground.fleet)?;
+    let lists = args.select.lists()?;
     check_output(&args.output)?;
+    let ticket = args.ticket.clone().or_else(|| ground.config.ticket.clone());
+    if ground.config.require_ticket && ticket.as_ref().is_none_or(|ticket| ticket.trim().is_empty()) {
+        let path = ground.path.as_deref().unwrap_or(Path::new("the configuration"));
+        return Err(
+            anyhow::anyhow!("{} requires a ticket: say why with --ticket TEXT", path.display()).into()
+        );
+    }
     let input = if args.job == Path::new("-") { Source::stdin()? } else { Source::file(&args.job)? };
-    let options = args.input.options();
+    let options = job::InputOptions { servers: ground.names(), ..args.input.options() };
     let job = Arc::new(job::read(&input, &options)?);
     let at = Stamp::now();
+    let first = args.channel_order.as_ref().map(|channels| channels.0.as_slice()).unwrap_or_default();
+    let settings = Settings {
+        sandbox: ground.is_sandbox,
+        channel_order: ChannelOrder::first(first),
+        protect: ground.fleet.protect.clone(),
+    };
+    let fleet = &ground.fleet;
+    let facts = RunFacts {
+        format: FORMAT,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        run_id: String::new(),
+        started_at: at,
+        operator: person::operator(ground.config.operator.as_deref()),
+        host: person::host(),
+        ticket,
+        dry_run: args.dry_run,
+        input: InputFacts { name: input.name().to_owned(), sha256: job.sha256.clone(), options },
+        settings: serde_json::to_value(&settings).context("the settings cannot be written down")?,
+        servers: serde_json::to_value(&fleet.servers).context("the servers cannot be written down")?,
+        undo_of: None,
+    };
     let mut live = Live::start(&args.output);
+    let route = |survey: &Survey| {
+        let heard = &survey.heard;
+        let routing =
+            Routing { job: &job, fleet, heard, lists: &lists, recorded: None, is_rehearsal: args.dry_run };
+        routing.route(callable(&job).into_iter(), |_| false)
+    };
+    let runs_dir = runs_dir(&ground.config);
     if args.dry_run {
-        let facts = facts(at, true, &input, &job, options, &settings, server.as_ref())?;
-        return rehearse(args, facts, &input, &job, server.as_ref(), live);
+        let routed = route(&Survey::silent(fleet, &left_out));
+        return rehearse(args, &runs_dir, facts, &input, &job, &ground, &routed, live);
     }
 
     // What could still go wrong before the first call goes wrong before the question.
-    let credential = target::credential(server.as_ref())?;
+    let credentials = match ground.is_sandbox {
+        true => Vec::new(),
+        false => reach::credentials(fleet, |server| {
+            fleet.servers.iter().zip(&left_out).any(|(known, out)| *out && known.name == server.name)
+        })?,
+    };
     RunDir::check(args.run_dir.as_deref())?;
-    let home = home(server.as_ref(), settings.sandbox);
+    let run_id = RunDir::name(args.run_dir.as_deref(), input.name(), at);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    let mut reach = None;
+    let mut state = None;
+    let survey = if ground.is_sandbox {
+        Survey::silent(fleet, &left_out)
+    } else {
+        let reach = reach.insert(Reach::servers(fleet, &credentials, &run_id, false)?);
+        let state = state.insert(StateDir::from_environment().map_err(state_failure)?);
+        let surveyor = Surveyor {
+            fleet,
+            credentials: &credentials,
+            reach,
+            job: &job,
+            args: &args.state,
+            run_id: &run_id,
+            operator: &facts.operator,
+            live: &live,
+        };
+        surveyor.survey(state, &left_out, |_| true, &runtime)?
+    };
+    let routed = route(&survey);
     let title = format!("About to carry out {}:", input.name());
-    live.preview(&title, &job, home, &settings.limits, args.run_dir.as_deref());
+    live.preview(&title, &job, fleet, &routed, args.run_dir.as_deref());
     if !args.yes && !job.operations.is_empty() {
         show::may_go_on(&args.job)?;
     }
 
-    let dir = RunDir::create(args.run_dir.as_deref(), Path::new(RUNS_DIR), input.name(), at)?;
-    let mut facts = facts(at, false, &input, &job, options, &settings, server.as_ref())?;
-    facts.run_id = dir.run_id();
+    let dir = RunDir::create(args.run_dir.as_deref(), &runs_dir, input.name(), at)?;
+    let facts = RunFacts { run_id: dir.run_id(), ..facts };
     dir.write_facts(&facts, &input)?;
     let journal = dir.start_journal(&facts)?;
-    let target = target::prepare(server.as_ref().zip(credential), &settings, &settings.limits, &dir, &job)?;
-    let to_do = callable(&job);
+    let reach = match reach {
+        None => Reach::sandbox(&fleet.servers[0], &dir, &job)?,
+        Some(reach) if dir.run_id() == run_id => reach,
+        // The name was taken; what reaches the servers' logs must be the run's own.
+        Some(_) => Reach::servers(fleet, &credentials, &dir.run_id(), false)?,
+    };
     live.note(&format!("run {}", dir.path().display()));
+    let to_do: Vec<u32> = callable(&job).into_iter().filter(|op| !routed.settled.contains_key(op)).collect();
     let closed = session::carry_out(
         Work {
             dir: &dir,
             facts: &facts,
             job: &job,
             input: &dir.input()?,
-            limits: &settings.limits,
-            target: &target,
-            home,
+            fleet,
+            reach: &reach,
+            runtime: &runtime,
+            survey,
+            routed: &routed,
+            order: settings.channel_order,
+            operator: facts.operator.clone(),
             journal,
-            ledger: Ledger::new(job.operations.len()),
+            ledger: Ledger::new(&job),
             sessions: Vec::new(),
             settled: Vec::new(),
             to_do,
-            last: 0,
+            last: Default::default(),
             again: Vec::new(),
         },
         &mut live,
     )?;
+    if let Some(state) = &state {
+        super::survey::note_refusals(state, fleet, &credentials, &dir.run_id(), &closed.refused, &live);
+    }
+    // Idle connections are not waited for.
+    runtime.shutdown_background();
     finish(live, &dir, &args.output, closed)
+}
+
+/// Why the state directory cannot be used, before anything was sent.
+pub fn state_failure(fault: crate::record::StateError) -> Failure {
+    Failure::new(fault.exit(), fault)
 }
 
 /// The last things that `run` and `resume` do alike: results elsewhere, summary, exit code.
@@ -130,72 +215,36 @@ fn copy_results(dir: &RunDir, to: &Path) -> std::io::Result<()> {
     std::io::copy(&mut from, &mut std::fs::File::create(to)?).map(|_| ())
 }
 
-/// Server and account of every operation, as far as they are known without asking.
-pub fn home(server: Option<&ServerSpec>, sandbox: bool) -> (&str, &str) {
-    match server {
-        Some(server) => (&server.name, &server.user),
-        None if sandbox => (SANDBOX, SANDBOX),
-        None => ("", ""),
-    }
-}
-
 /// The operations that have a call.
 fn callable(job: &Job) -> Vec<u32> {
     let calls = job.operations.iter().enumerate().filter(|(_, o)| matches!(o.what, job::What::Call(_)));
     calls.filter_map(|(op, _)| u32::try_from(op).ok()).collect()
 }
 
-fn facts(
-    at: Stamp,
-    dry_run: bool,
-    input: &Source,
-    job: &Job,
-    options: job::InputOptions,
-    settings: &Settings,
-    server: Option<&ServerSpec>,
-) -> Result<RunFacts, Failure> {
-    let json =
-        |value: serde_json::Result<serde_json::Value>| value.context("the settings cannot be written down");
-    Ok(RunFacts {
-        format: FORMAT,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        run_id: String::new(),
-        started_at: at,
-        operator: person::operator(),
-        host: person::host(),
-        dry_run,
-        input: InputFacts { name: input.name().to_owned(), sha256: job.sha256.clone(), options },
-        settings: json(serde_json::to_value(settings))?,
-        servers: json(serde_json::to_value(server.into_iter().collect::<Vec<_>>()))?,
-        undo_of: None,
-    })
-}
-
 /// A dry run: the same files but for the journal, and not one connection.
+#[expect(clippy::too_many_arguments, reason = "all that a run has settled by then")]
 fn rehearse(
     args: &RunArgs,
-    mut facts: RunFacts,
+    runs_dir: &Path,
+    facts: RunFacts,
     input: &Source,
     job: &Arc<Job>,
-    server: Option<&ServerSpec>,
+    ground: &Ground,
+    routed: &Routed,
     live: Live,
 ) -> Result<Exit, Failure> {
     let begun = Instant::now();
-    let home = home(server, args.server.sandbox);
     let title = format!("Dry run of {}: nothing is sent", input.name());
-    live.preview(&title, job, home, &args.limits.over(Limits::default()), args.run_dir.as_deref());
-    let dir = RunDir::create(args.run_dir.as_deref(), Path::new(RUNS_DIR), input.name(), facts.started_at)?;
-    facts.run_id = dir.run_id();
+    live.preview(&title, job, &ground.fleet, routed, args.run_dir.as_deref());
+    let dir = RunDir::create(args.run_dir.as_deref(), runs_dir, input.name(), facts.started_at)?;
+    let facts = RunFacts { run_id: dir.run_id(), ..facts };
     dir.write_facts(&facts, input)?;
-    let place = |_: u32| home;
     let kept = dir.input()?;
     let material = Material {
         job,
         input: &kept,
         options: &facts.input.options,
-        ledger: None,
-        journal: None,
-        home: &place,
+        outcomes: Outcomes::Rehearsed { places: &routed.places, settled: &routed.settled },
     };
     let tally = dir.write_rehearsal(&material)?;
     let exit = if tally.operations() == job.operations.len() as u64 {
@@ -214,7 +263,7 @@ fn rehearse(
     };
     let summary = dir.summarise(&material, &tally, vec![session], exit, ended);
     dir.write_summary(&summary)?;
-    let closed =
-        Closed { exit, summary, tally, left: 0, stopped: None, elapsed: begun.elapsed(), again: Vec::new() };
+    let (elapsed, stopped, again, refused) = (begun.elapsed(), None, Vec::new(), Vec::new());
+    let closed = Closed { exit, summary, tally, left: 0, stopped, elapsed, again, refused };
     finish(live, &dir, &args.output, closed)
 }

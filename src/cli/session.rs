@@ -1,21 +1,27 @@
 //! One session on a run, be it the first or a later one: engine, recorder, signals, the end.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::target::Target;
+use super::reach::Reach;
+use super::route::Routed;
+use super::survey::Survey;
 use super::{Failure, person, show};
 use crate::domain::{ErrorClass, Exit, Status};
-use crate::engine::{self, LaneSpec, Limits, SessionEnd, Signal, Stop};
+use crate::engine::{self, AccountSpec, ChannelOrder, LaneSpec, SessionEnd, Signal, Stop};
+use crate::fleet::Fleet;
 use crate::job::{Job, Source};
 use crate::record::{
-    Ended, Entry, Journal, JournalRecorder, Ledger, Material, RunDir, RunFacts, SessionEntry, SessionFigures,
-    Stamp, Summary, Tally,
+    Ended, Entry, Journal, JournalRecorder, Ledger, Material, Outcomes, RunDir, RunFacts, SessionEntry,
+    SessionFigures, Stamp, Summary, Tally,
 };
+use crate::uapi::Transport;
 
 /// What a session works on.
 pub struct Work<'a> {
@@ -23,19 +29,22 @@ pub struct Work<'a> {
     pub facts: &'a RunFacts,
     pub job: &'a Arc<Job>,
     pub input: &'a Source,
-    pub limits: &'a Limits,
-    pub target: &'a Target,
-    /// Server and account of every operation.
-    pub home: (&'a str, &'a str),
+    pub fleet: &'a Fleet,
+    pub reach: &'a Reach,
+    pub runtime: &'a Runtime,
+    pub survey: Survey,
+    pub routed: &'a Routed,
+    pub order: ChannelOrder,
+    pub operator: String,
     pub journal: Journal,
     pub ledger: Ledger,
     pub sessions: Vec<SessionFigures>,
-    /// Operations that end without a call.
+    /// Operations that end without a call, beside those that were not routed.
     pub settled: Vec<Ended>,
-    /// Operations to carry out, in the order of the calls.
+    /// Operations to carry out, in file order; those that go nowhere are left out here.
     pub to_do: Vec<u32>,
-    /// How many of them, at the end, wait until all others have ended.
-    pub last: usize,
+    /// Those of them that wait until all others have ended.
+    pub last: HashSet<u32>,
     /// Flags that a later session needs to take up the same.
     pub again: Vec<String>,
 }
@@ -53,24 +62,25 @@ pub struct Closed {
     pub elapsed: Duration,
     /// Flags of this session that the next one needs too, to take up the same.
     pub again: Vec<String>,
+    /// The servers that refused a credential: their place in the fleet, and the login's.
+    pub refused: Vec<(usize, usize)>,
 }
 
 /// Carries out a session and writes everything down.
 pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, Failure> {
     let begun = Instant::now();
     open(&mut work)?;
-    let Work { dir, job, limits, home, sessions, to_do, last, again, .. } = work;
     let mut done_before =
-        (0..job.operations.len() as u32).filter(|op| work.ledger.ended(*op).is_some()).count();
+        (0..work.job.operations.len() as u32).filter(|op| work.ledger.ended(*op).is_some()).count();
     // What is taken up again is still to be done.
-    done_before -= to_do.iter().filter(|op| work.ledger.ended(**op).is_some()).count();
-    let open = to_do.iter().copied().filter(|op| work.ledger.may_have_had_effect(*op)).collect();
-    let lane = LaneSpec::new(home.0, &work.target.transport, to_do, limits.clone());
-    let lanes = vec![LaneSpec { open, last, ..lane }];
+    done_before -= work.to_do.iter().filter(|op| work.ledger.ended(**op).is_some()).count();
+    let lanes = lanes(&mut work);
+    let Work { dir, job, order, sessions, again, runtime, .. } = work;
     let clock = Stamp::now;
     let session = engine::Session {
         job,
         lanes,
+        order,
         done_before: done_before as u64,
         seed: fastrand::u64(..),
         clock: &clock,
@@ -78,26 +88,20 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
 
     let unwritable = |fault: std::io::Error| Failure::new(Exit::Unwritable, fault);
     let mut recorder = JournalRecorder::start(work.journal, work.ledger).map_err(unwritable)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let end = runtime.block_on(async {
         let signals = listen()?;
         anyhow::Ok(engine::run(session, &mut recorder, shown.observer(), signals).await)
     });
-    // Idle connections are not waited for.
-    runtime.shutdown_background();
     let (mut journal, ledger, written) = recorder.finish();
     let end = end?;
     let fault = end.fault.as_ref().map(ToString::to_string).or(written.err().map(|e| e.to_string()));
 
     let handle = journal.handle().map_err(unwritable)?;
-    let place = |_: u32| home;
     let material = Material {
         job,
         input: work.input,
         options: &work.facts.input.options,
-        ledger: Some(&ledger),
-        journal: Some(&handle),
-        home: &place,
+        outcomes: Outcomes::Done { ledger: &ledger, journal: &handle },
     };
     let left = (0..ledger.len() as u32).filter(|op| is_left(&ledger, job, *op)).count();
     let mut exit = Exit::Internal;
@@ -112,19 +116,65 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
     };
     let stopped = end.stop.map(reason);
     let elapsed = begun.elapsed();
+    let refused = end.servers.iter().enumerate().filter_map(|(server, end)| Some((server, end.refused?)));
+    let refused = refused.collect();
     match closed {
         Ok((summary, tally)) => {
             // The accounting has the last word.
             let exit = if summary.exit_code == exit.code() { exit } else { Exit::Internal };
-            Ok(Closed { exit, summary, tally, left, stopped, elapsed, again })
+            Ok(Closed { exit, summary, tally, left, stopped, elapsed, again, refused })
         }
         Err(fault) => {
             // What is known is shown all the same; the journal has it, and a resume goes on from it.
             let tally = material.write_results(std::io::sink()).unwrap_or_default();
             let summary = dir.summarise(&material, &tally, sessions, Exit::Unwritable, Stamp::now());
-            Ok(Closed { exit: Exit::Unwritable, summary, tally, left, stopped: Some(fault), elapsed, again })
+            let (exit, stopped) = (Exit::Unwritable, Some(fault));
+            Ok(Closed { exit, summary, tally, left, stopped, elapsed, again, refused })
         }
     }
+}
+
+/// A lane for each server, in the fleet's order: so their numbers are the same everywhere.
+fn lanes<'a>(work: &mut Work<'a>) -> Vec<LaneSpec<'a>> {
+    let (fleet, reach, routed) = (work.fleet, work.reach, work.routed);
+    let mut ops: Vec<Vec<u32>> = vec![Vec::new(); routed.places.list().len()];
+    for op in &work.to_do {
+        let mailbox = work.job.operations[*op as usize].mailbox;
+        if let Some(place) = routed.places.number_of(mailbox) {
+            ops[place as usize].push(*op);
+        }
+    }
+    let mut lanes: Vec<LaneSpec<'a>> = fleet
+        .servers
+        .iter()
+        .zip(&reach.transports)
+        .zip(std::mem::take(&mut work.survey.known))
+        .map(|((server, transports), known)| LaneSpec {
+            name: server.name.clone(),
+            doors: transports.iter().map(|transport| transport as &dyn Transport).collect(),
+            accounts: Vec::new(),
+            open: HashSet::new(),
+            last: HashSet::new(),
+            limits: server.limits.clone(),
+            known,
+        })
+        .collect();
+    for ((place, way), ops) in routed.places.list().iter().zip(&routed.ways).zip(ops) {
+        let (server, login) = *way;
+        let lane = &mut lanes[server];
+        let Some(door) = login else {
+            // They end with the server's own reason.
+            lane.known.may_have_work |= !ops.is_empty();
+            continue;
+        };
+        lane.open.extend(ops.iter().copied().filter(|op| work.ledger.may_have_had_effect(*op)));
+        lane.last.extend(ops.iter().copied().filter(|op| work.last.contains(op)));
+        lane.accounts.push(AccountSpec { name: &place.account, door, ops });
+    }
+    for (lane, heard) in lanes.iter_mut().zip(&work.survey.heard) {
+        lane.known.may_have_work |= routed.is_unrouted && heard.is_halted;
+    }
+    lanes
 }
 
 fn reason(stop: Stop) -> String {
@@ -141,23 +191,58 @@ fn reason(stop: Stop) -> String {
 pub fn is_left(ledger: &Ledger, job: &Job, op: u32) -> bool {
     use crate::job::What;
     let is_call = matches!(job.operations[op as usize].what, What::Call(_));
-    is_call && matches!(ledger.ended(op), None | Some((Status::NotAttempted, _)))
+    is_call && is_waiting(ledger.ended(op))
 }
 
-/// Writes the session's first record, and what is settled without a call.
+/// Whether an operation waits to be taken up: what a run left out on purpose does not.
+pub fn is_waiting(ended: Option<(Status, Option<ErrorClass>)>) -> bool {
+    match ended {
+        None => true,
+        Some((Status::NotAttempted, class)) => class != Some(ErrorClass::Excluded),
+        Some(_) => false,
+    }
+}
+
+/// Writes the session's first records: who works on it, what the servers said, where the mailboxes
+/// are, and what is settled without a call.
 fn open(work: &mut Work<'_>) -> Result<(), Failure> {
+    let at = Stamp::now();
+    let limits: serde_json::Map<String, serde_json::Value> = work
+        .fleet
+        .servers
+        .iter()
+        .map(|server| Ok((server.name.clone(), serde_json::to_value(&server.limits)?)))
+        .collect::<serde_json::Result<_>>()
+        .context("the limits cannot be written down")?;
     let session = SessionEntry {
-        at: Stamp::now(),
+        at,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        operator: person::operator(),
+        operator: work.operator.clone(),
         host: person::host(),
         pid: std::process::id(),
-        servers: vec![work.home.0.to_owned()],
-        limits: serde_json::to_value(work.limits).context("the limits cannot be written down")?,
+        servers: work.fleet.servers.iter().map(|server| server.name.clone()).collect(),
+        limits: limits.into(),
     };
     work.sessions.push(SessionFigures::begun(&session));
-    let settled = std::mem::take(&mut work.settled).into_iter().map(Entry::End);
-    for entry in std::iter::once(Entry::Session(session)).chain(settled) {
+    let mut entries = vec![Entry::Session(session)];
+    entries.extend(std::mem::take(&mut work.survey.asked).into_iter().map(Entry::Asked));
+    let recorded = work.ledger.places();
+    let routed = &work.routed.places;
+    let is_new = |mailbox| recorded.of(mailbox) != routed.of(mailbox);
+    for (place, mailboxes) in routed.ranges(is_new) {
+        let number = routed.list().iter().position(|known| known == place).unwrap_or_default();
+        let server = u16::try_from(work.routed.ways[number].0).unwrap_or(u16::MAX);
+        entries.push(Entry::Route { at, server, account: place.account.clone(), mailboxes });
+    }
+    let mut nowhere: Vec<_> = work.routed.settled.iter().collect();
+    nowhere.sort_unstable_by_key(|(op, _)| **op);
+    entries.extend(nowhere.into_iter().map(|(op, settled)| {
+        let (status, class) = (settled.status, settled.class);
+        let (server, ms, http) = (None, None, None);
+        Entry::End(Ended { at, op: *op, server, ms, status, class, http, error: (*settled.error).into() })
+    }));
+    entries.extend(std::mem::take(&mut work.settled).into_iter().map(Entry::End));
+    for entry in entries {
         let synced = work.journal.synced();
         let at = work.journal.append(&entry, synced);
         work.ledger.apply(&entry, at);
@@ -168,10 +253,16 @@ fn open(work: &mut Work<'_>) -> Result<(), Failure> {
 /// What the session's end and its results come to.
 fn decide(end: &SessionEnd, tally: &Tally) -> Exit {
     let mut exit = of_results(tally);
-    let halts: Vec<_> = end.servers.iter().map(|(_, halt)| halt.as_ref().map(|(class, _)| *class)).collect();
+    let with_work = end.servers.iter().filter(|server| server.had_work);
+    let halts: Vec<_> = with_work.map(|server| server.halted.as_ref().map(|(class, _)| *class)).collect();
     if !halts.is_empty() && halts.iter().all(Option::is_some) {
-        let by_errors = halts.contains(&Some(ErrorClass::ErrorBudget));
-        exit = exit.worse(if by_errors { Exit::Stopped } else { Exit::Halted });
+        exit = exit.worse(if halts.contains(&Some(ErrorClass::ErrorBudget)) {
+            Exit::Stopped
+        } else if halts.iter().all(|halt| *halt == Some(ErrorClass::ServerInUse)) {
+            Exit::InUse
+        } else {
+            Exit::Halted
+        });
     }
     match end.stop {
         None => exit,
@@ -182,9 +273,13 @@ fn decide(end: &SessionEnd, tally: &Tally) -> Exit {
     }
 }
 
-/// What the results alone come to.
+/// What the results alone come to. What was left out on purpose is no failure.
 pub fn of_results(tally: &Tally) -> Exit {
-    if tally.counts.keys().all(|status| status.is_good()) { Exit::Ok } else { Exit::Incomplete }
+    let excluded = tally.classes.get(&ErrorClass::Excluded).copied().unwrap_or(0);
+    let is_well = |(status, count): (&Status, &u64)| {
+        status.is_good() || (*status == Status::NotAttempted && *count == excluded)
+    };
+    if tally.counts.iter().all(is_well) { Exit::Ok } else { Exit::Incomplete }
 }
 
 /// The signals that end a run in good order. SIGHUP ends nothing: a run goes on when its terminal is

@@ -6,24 +6,24 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
 use super::args::{CredentialArgs, InputArgs, LimitArgs, MethodArg, ServerArgs};
-use crate::engine::{Limits, SomeLimits};
-use crate::fleet::{Api, CredentialSource, ServerSpec};
+use crate::engine::{ChannelOrder, Limits, SomeLimits};
+use crate::fleet::{CredentialSource, Protect, Server};
 use crate::job::InputOptions;
 use crate::uapi::Method;
 
 /// Everything about a run but its input and servers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Settings {
-    /// How much may be asked of each server.
-    pub limits: Limits,
     /// Whether the server is the embedded one.
     pub sandbox: bool,
-    /// How calls to the embedded server are sent.
-    pub method: Method,
+    /// Which channels go first.
+    pub channel_order: ChannelOrder,
+    /// Mailboxes that are not touched.
+    pub protect: Protect,
 }
 
 /// The variables that serve `--server`.
-const TOKEN_VARIABLE: &str = "MAILSWEEP_TOKEN";
+pub const TOKEN_VARIABLE: &str = "MAILSWEEP_TOKEN";
 const PASSWORD_VARIABLE: &str = "MAILSWEEP_PASSWORD";
 
 impl InputArgs {
@@ -36,6 +36,7 @@ impl InputArgs {
             skip_invalid: self.skip_invalid,
             allow_empty: self.allow_empty,
             allow_conflicts: self.allow_conflicts,
+            servers: None,
         }
     }
 }
@@ -54,32 +55,26 @@ impl LimitArgs {
             connect_timeout: self.connect_timeout,
         }
     }
-
-    /// These limits where they were given, the others as they are.
-    pub fn over(&self, limits: Limits) -> Limits {
-        self.some().over(limits)
-    }
 }
 
 impl ServerArgs {
-    pub fn method(&self) -> Method {
-        match self.method {
+    /// The way of calling that was asked for.
+    pub fn method(&self) -> Option<Method> {
+        self.method.map(|method| match method {
             MethodArg::Get => Method::Get,
             MethodArg::Post => Method::Post,
-        }
+        })
     }
 
-    /// The server that was named; `None` for the sandbox, or where none is needed.
-    pub fn spec(&self, dry_run: bool) -> Result<Option<ServerSpec>> {
-        let Some(url) = &self.server else {
-            if self.sandbox || dry_run {
-                return Ok(None);
-            }
-            bail!(
-                "no server: name one with --server https://HOST:2083 --user ACCOUNT --token-file FILE, \
-                 or try the job on an embedded one with --sandbox"
-            );
-        };
+    /// The one server of `--server`.
+    pub fn single(
+        &self,
+        method: Method,
+        limits: Limits,
+        allow_plaintext: bool,
+        dry_run: bool,
+    ) -> Result<Server> {
+        let url = self.server.as_deref().unwrap_or_default();
         let user = self.user.as_deref().unwrap_or_default();
         let given = if dry_run { self.credential.flag()? } else { self.credential.source()? };
         let source = match given {
@@ -91,14 +86,7 @@ impl ServerArgs {
                  --password-file FILE, or set {TOKEN_VARIABLE} or {PASSWORD_VARIABLE}"
             ),
         };
-        let spec = ServerSpec::new(url, user, self.api, self.method(), source, self.allow_plaintext)?;
-        if spec.api == Api::Whm {
-            bail!(
-                "{url}: this version speaks to single cPanel accounts (port 2083), not to WHM; \
-                 use the account's own port, or --api cpanel if this is one"
-            );
-        }
-        Ok(Some(spec))
+        Ok(Server::new_single(url, user, self.api, method, source, limits, allow_plaintext)?)
     }
 }
 

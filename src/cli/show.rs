@@ -1,13 +1,16 @@
 //! What a command shows, put together from values for the view.
 
+use std::collections::{BTreeMap, HashSet};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use super::args::{LogFormatArg, OutputArgs};
+use super::route::Routed;
 use super::session::Closed;
 use crate::domain::{Action, Channel, ErrorClass, Exit, Function, Status};
-use crate::engine::{Limits, Observer};
-use crate::job::{Job, What};
+use crate::engine::Observer;
+use crate::fleet::Fleet;
+use crate::job::{Job, MailboxId, What};
 use crate::record::RunDir;
 use crate::view::{
     self, Closing, FailureLine, LeftAside, LogFormat, Notices, Options, Preview, PreviewRow, Reporter,
@@ -57,16 +60,9 @@ impl Live {
     }
 
     /// Shows what is about to happen.
-    pub fn preview(
-        &self,
-        title: &str,
-        job: &Job,
-        home: (&str, &str),
-        limits: &Limits,
-        run_dir: Option<&Path>,
-    ) {
+    pub fn preview(&self, title: &str, job: &Job, fleet: &Fleet, routed: &Routed, run_dir: Option<&Path>) {
         let terminal = Terminal::stderr();
-        let preview = what_is_about_to_happen(title, job, home, limits, run_dir);
+        let preview = what_is_about_to_happen(title, job, fleet, routed, run_dir);
         self.note(&view::preview(&preview, terminal.style(), terminal.width()));
         self.notices.flush();
     }
@@ -135,53 +131,102 @@ pub fn may_go_on(job: &Path) -> Result<(), anyhow::Error> {
     if is_yes { Ok(()) } else { Err(anyhow::anyhow!("not started: the answer was no; nothing was sent")) }
 }
 
+/// What is done to one server, or to what has no server yet.
+#[derive(Default)]
+struct Share {
+    calls: [u64; Function::ALL.len()],
+    mailboxes: [u64; Function::ALL.len()],
+    accounts: HashSet<u32>,
+}
+
 fn what_is_about_to_happen(
     title: &str,
     job: &Job,
-    (server, account): (&str, &str),
-    limits: &Limits,
+    fleet: &Fleet,
+    routed: &Routed,
     run_dir: Option<&Path>,
 ) -> Preview {
-    let known = |name: &str| (!name.is_empty()).then(|| name.to_owned());
-    let (mut calls, mut duplicates, mut invalid) = ([0u64; Function::ALL.len()], 0, 0);
+    let mut shares: Vec<Share> = (0..=fleet.servers.len()).map(|_| Share::default()).collect();
+    let mut aside: BTreeMap<(Status, Option<ErrorClass>), u64> = BTreeMap::new();
+    // Which functions a mailbox is called for, one bit each.
     let mut touched = vec![0u8; job.mailboxes.len()];
-    for operation in &job.operations {
-        match operation.what {
-            What::Call(function) => {
-                calls[function as usize] += 1;
-                touched[operation.mailbox.index()] |= 1 << function as u8;
+    let share_of = |mailbox| {
+        let place = routed.places.number_of(mailbox);
+        place.map_or(fleet.servers.len(), |place| routed.ways[place as usize].0)
+    };
+    for (op, operation) in (0u32..).zip(&job.operations) {
+        let function = match operation.what {
+            What::Call(function) => function,
+            What::Duplicate(_) => {
+                *aside.entry((Status::Duplicate, None)).or_default() += 1;
+                continue;
             }
-            What::Duplicate(_) => duplicates += 1,
-            What::Invalid => invalid += 1,
+            What::Invalid => {
+                *aside.entry((Status::Invalid, Some(ErrorClass::InvalidRow))).or_default() += 1;
+                continue;
+            }
+        };
+        if let Some(settled) = routed.settled.get(&op) {
+            *aside.entry((settled.status, settled.class)).or_default() += 1;
+            continue;
+        }
+        let share = &mut shares[share_of(operation.mailbox)];
+        share.calls[function as usize] += 1;
+        share.accounts.extend(routed.places.number_of(operation.mailbox));
+        touched[operation.mailbox.index()] |= 1 << function as u8;
+    }
+    for (id, mask) in (0u32..).zip(&touched).filter(|(_, mask)| **mask != 0) {
+        let share = &mut shares[share_of(MailboxId(id))];
+        for (bit, mailboxes) in share.mailboxes.iter_mut().enumerate() {
+            *mailboxes += u64::from(mask >> bit & 1);
         }
     }
-    let rows = Function::ALL.into_iter().filter(|function| calls[*function as usize] > 0);
-    let rows = rows.map(|function| PreviewRow {
-        server: known(server),
-        account: known(account),
-        action: function.action(),
-        channel: function.channel(),
-        operations: calls[function as usize],
-        mailboxes: touched.iter().filter(|mask| *mask & (1 << function as u8) != 0).count() as u64,
-    });
-    let aside =
-        [(Status::Duplicate, None, duplicates), (Status::Invalid, Some(ErrorClass::InvalidRow), invalid)];
+    let mut rows = Vec::new();
+    let mut limits = Vec::new();
+    for (number, share) in shares
+        .iter()
+        .enumerate()
+        .filter(|(_, share)| !share.accounts.is_empty() || share.calls.iter().any(|n| *n > 0))
+    {
+        let server = fleet.servers.get(number);
+        let accounts: Vec<&str> = share
+            .accounts
+            .iter()
+            .map(|place| routed.places.list()[*place as usize].account.as_str())
+            .collect();
+        let account = match accounts.as_slice() {
+            [] | [""] => None,
+            [account] => Some((*account).to_owned()),
+            accounts => Some(format!("{} accounts", accounts.len())),
+        };
+        let called = Function::ALL.into_iter().filter(|function| share.calls[*function as usize] > 0);
+        rows.extend(called.map(|function| PreviewRow {
+            server: server.map(|server| server.name.clone()),
+            account: account.clone(),
+            action: function.action(),
+            channel: function.channel(),
+            operations: share.calls[function as usize],
+            mailboxes: share.mailboxes[function as usize],
+        }));
+        let own = server.or(fleet.servers.first()).map(|server| &server.limits);
+        let own = own.cloned().unwrap_or_default();
+        limits.push(ServerLimits {
+            server: server.map_or_else(|| "the server".to_owned(), |server| server.name.clone()),
+            rate_per_s: own.rate.calls_per_second(),
+            jobs: u64::from(own.jobs.get()),
+            operations: share.calls.iter().sum(),
+        });
+    }
+    let aside = aside.into_iter();
     Preview {
         title: title.to_owned(),
-        rows: rows.collect(),
+        rows,
         mailboxes: touched.iter().filter(|mask| **mask != 0).count() as u64,
-        limits: vec![ServerLimits {
-            server: known(server).unwrap_or_else(|| "the server".to_owned()),
-            rate_per_s: limits.rate.calls_per_second(),
-            jobs: u64::from(limits.jobs.get()),
-            operations: calls.iter().sum(),
-        }],
+        limits,
         left_aside: aside
-            .into_iter()
-            .filter(|(.., operations)| *operations > 0)
-            .map(|(status, class, operations)| LeftAside { status, class, operations })
+            .map(|((status, class), operations)| LeftAside { status, class, operations })
             .collect(),
-        warnings: job.warnings.clone(),
+        warnings: job.warnings.iter().chain(&routed.warnings).cloned().collect(),
         run_dir: run_dir.map(Path::to_owned),
     }
 }

@@ -1,8 +1,9 @@
 //! One server's lane: everything that is judged per server.
 //!
-//! A lane has its queue, limiter, breaker and halt, and knows whether its server has given a good
-//! answer yet: until it has, one request is on its way at a time, because a bad credential sent by
-//! many at once locks the operator's address out. A dead server costs the others nothing.
+//! A lane has its queue, limiter, breaker and halt, and knows through which of its doors (a door is a
+//! credential) a good answer has come yet: the first request through each goes alone, because a bad
+//! credential sent by many at once locks the operator's address out. A dead server costs the others
+//! nothing.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, HashSet, VecDeque};
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 use super::breaker::{Breaker, Permit};
 use super::limiter::Limiter;
 use super::limits::{Limits, MaxErrors};
-use super::order::{Chains, Queue};
+use super::order::{Chains, Queue, Stage};
 use super::retry::Tries;
 use crate::domain::{ErrorClass, Function, Status};
 use crate::uapi::{Transport, Verdict};
@@ -22,22 +23,59 @@ use crate::uapi::{Transport, Verdict};
 pub struct LaneSpec<'a> {
     /// The server's name.
     pub name: String,
-    /// How to reach it.
-    pub transport: &'a dyn Transport,
-    /// The operations to carry out there, in the order of the calls.
-    pub ops: Vec<u32>,
-    /// Those of them that a try in an earlier session may have carried out.
+    /// How to reach it: one for each credential.
+    pub doors: Vec<&'a dyn Transport>,
+    /// The accounts there and what is to be done in each.
+    pub accounts: Vec<AccountSpec<'a>>,
+    /// Operations that a try in an earlier session may have carried out.
     pub open: HashSet<u32>,
-    /// How many of them, at the end, wait until all others have ended.
-    pub last: usize,
+    /// Operations that wait until all others have ended.
+    pub last: HashSet<u32>,
     /// Its limits.
     pub limits: Limits,
+    /// What is known of it already.
+    pub known: Known,
+}
+
+/// One account of a server.
+pub struct AccountSpec<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// By which of the lane's doors it is reached.
+    pub door: usize,
+    /// The operations to carry out there, in file order.
+    pub ops: Vec<u32>,
+}
+
+/// What is known of a server when its lane opens, because it was asked something before.
+#[derive(Default)]
+pub struct Known {
+    /// What has been taken of its rate.
+    pub limiter: Option<Limiter>,
+    /// The doors through which a good answer came.
+    pub proven: HashSet<usize>,
+    /// Good answers so far.
+    pub good_answers: u64,
+    /// Why nothing is to be sent to it in this session, if so.
+    pub halted: Option<(ErrorClass, String)>,
+    /// Whether something may be left undone because of that, though no operation is known to belong
+    /// to it.
+    pub may_have_work: bool,
 }
 
 impl<'a> LaneSpec<'a> {
-    /// A server with these operations, none of which was ever tried or has to wait for the others.
+    /// A server with one account, of which nothing is known, and these operations, none of which was
+    /// ever tried or has to wait for the others.
     pub fn new(name: &str, transport: &'a dyn Transport, ops: Vec<u32>, limits: Limits) -> LaneSpec<'a> {
-        LaneSpec { name: name.to_owned(), transport, ops, open: HashSet::new(), last: 0, limits }
+        LaneSpec {
+            name: name.to_owned(),
+            doors: vec![transport],
+            accounts: vec![AccountSpec { name: "", door: 0, ops }],
+            open: HashSet::new(),
+            last: HashSet::new(),
+            limits,
+            known: Known::default(),
+        }
     }
 }
 
@@ -45,12 +83,29 @@ impl<'a> LaneSpec<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Active {
     pub op: u32,
+    pub account: u32,
     pub tries: Tries,
+}
+
+/// One account of a lane.
+pub struct Account<'a> {
+    pub name: &'a str,
+    pub door: usize,
+}
+
+/// One way into a server, with a credential of its own.
+pub struct Door<'a> {
+    pub transport: &'a dyn Transport,
+    /// Whether a good answer came through it in this session.
+    is_proven: bool,
+    /// Whether an operation was begun through it that has not ended, before it was proven.
+    is_tried: bool,
 }
 
 pub struct Lane<'a> {
     pub name: String,
-    pub transport: &'a dyn Transport,
+    pub doors: Vec<Door<'a>>,
+    pub accounts: Vec<Account<'a>>,
     pub limits: Limits,
     pub in_flight: usize,
     /// Calls that have come back and whose outcome is not written yet. Should the process die now,
@@ -59,10 +114,16 @@ pub struct Lane<'a> {
     pub halted: Option<(ErrorClass, String)>,
     /// Whether it had anything to do at all.
     pub had_work: bool,
+    /// Whether something may be left undone though no operation is known to belong here.
+    pub may_have_work: bool,
+    /// The door whose credential the server refused.
+    pub refused: Option<usize>,
     /// Good answers in this session.
     pub good_answers: u64,
-    queue: Queue,
+    queue: Queue<'a>,
     open: HashSet<u32>,
+    /// Whether what is in flight is the first request through a door, which goes alone.
+    is_alone: bool,
     /// Begun, with the number of the record that says so.
     begun: VecDeque<(u64, Active)>,
     retries: BinaryHeap<Reverse<Retry>>,
@@ -112,7 +173,7 @@ pub enum Turn {
 }
 
 /// A server may pause us for so long, however much longer it asks for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Answers that are not the API's, in a row, that halt a server.
 const FOREIGN_HALTS_AFTER: u32 = 3;
@@ -124,19 +185,37 @@ const MOST_AHEAD: usize = 1000;
 const OUTAGE_FAILURES: u32 = 3;
 
 impl<'a> Lane<'a> {
-    pub fn new(spec: LaneSpec<'a>) -> Lane<'a> {
+    pub fn new(spec: LaneSpec<'a>, stages: impl Fn(u32) -> Stage + 'a) -> Lane<'a> {
+        let LaneSpec { name, doors, accounts, open, last, limits, known } = spec;
+        let door = |(number, transport)| {
+            let is_proven = known.proven.contains(&number);
+            Door { transport, is_proven, is_tried: false }
+        };
+        let has_operations = accounts.iter().any(|account| !account.ops.is_empty());
+        let (accounts, ops): (Vec<_>, Vec<_>) = accounts
+            .into_iter()
+            .map(|AccountSpec { name, door, mut ops }| {
+                // Within a stage file order stays.
+                ops.sort_by_key(|op| (last.contains(op), stages(*op)));
+                (Account { name, door }, ops)
+            })
+            .unzip();
         Lane {
-            name: spec.name,
-            transport: spec.transport,
-            limiter: Limiter::new(&spec.limits),
-            limits: spec.limits,
+            name,
+            doors: doors.into_iter().enumerate().map(door).collect(),
+            accounts,
+            limiter: known.limiter.unwrap_or_else(|| Limiter::new(&limits)),
+            limits,
             in_flight: 0,
             unrecorded: 0,
             halted: None,
-            had_work: !spec.ops.is_empty(),
-            good_answers: 0,
-            queue: Queue::new(spec.ops, spec.last),
-            open: spec.open,
+            had_work: has_operations || known.may_have_work,
+            may_have_work: known.may_have_work,
+            refused: None,
+            good_answers: known.good_answers,
+            queue: Queue::new(ops.into_iter(), last, stages),
+            open,
+            is_alone: false,
             begun: VecDeque::new(),
             retries: BinaryHeap::new(),
             breaker: Breaker::default(),
@@ -146,6 +225,16 @@ impl<'a> Lane<'a> {
             ended: 0,
             failed: 0,
         }
+    }
+
+    /// Finds the first operations, when the chains are made.
+    pub fn start(&mut self, chains: &mut Chains) {
+        self.queue.start(chains);
+    }
+
+    /// All its operations.
+    pub fn ops(&self) -> impl Iterator<Item = u32> {
+        self.queue.ops()
     }
 
     /// Whether the server has given a good answer in this session.
@@ -159,8 +248,12 @@ impl<'a> Lane<'a> {
     }
 
     /// Whether nothing is left to begin or to try again.
-    pub fn is_through(&mut self, chains: &mut Chains) -> bool {
-        self.begun.is_empty() && self.retries.is_empty() && self.queue.peek(chains).is_none()
+    pub fn is_through(&self) -> bool {
+        self.begun.is_empty() && self.retries.is_empty() && self.queue.is_empty()
+    }
+
+    fn door(&self, account: u32) -> &Door<'a> {
+        &self.doors[self.accounts[account as usize].door]
     }
 
     /// What can be sent now, given that records up to `written` are safe.
@@ -168,18 +261,21 @@ impl<'a> Lane<'a> {
         if self.halted.is_some() {
             return Turn::Rest;
         }
+        let busy = self.in_flight + self.unrecorded;
         match self.most_at_once(now) {
             Err(until) => return Turn::Wait(until),
-            Ok(most) if self.in_flight + self.unrecorded >= most => return Turn::Rest,
+            Ok(most) if busy >= most || self.is_alone => return Turn::Rest,
             Ok(_) => {}
         }
         let due = self.retries.peek().map(|Reverse(retry)| retry.due);
-        let retry_is_due = due.is_some_and(|due| due <= now);
-        // The first operation is alone until the server has answered it well.
-        let may_begin = self.is_proven() || due.is_none();
-        let is_ready = may_begin && self.begun.front().is_some_and(|(record, _)| *record <= written);
-        if !retry_is_due && !is_ready {
-            return due.map_or(Turn::Rest, Turn::Wait);
+        let retry = self.retries.peek().filter(|Reverse(retry)| retry.due <= now);
+        let begun = self.begun.front().filter(|(record, _)| *record <= written);
+        let next = retry.map(|Reverse(retry)| retry.active).or(begun.map(|(_, active)| *active));
+        let Some(next) = next else { return due.map_or(Turn::Rest, Turn::Wait) };
+        // The first request with each credential is alone, or a bad one would be sent many times.
+        let is_first = !self.door(next.account).is_proven;
+        if is_first && busy > 0 {
+            return Turn::Rest;
         }
         if let Err(free_at) = self.limiter.take() {
             if self.in_flight == 0 {
@@ -187,12 +283,13 @@ impl<'a> Lane<'a> {
             }
             return Turn::Wait(free_at);
         }
-        let active = if retry_is_due {
-            self.retries.pop().map(|Reverse(retry)| retry.active)
+        if retry.is_some() {
+            self.retries.pop();
         } else {
-            self.begun.pop_front().map(|(_, active)| active)
-        };
-        active.map_or(Turn::Rest, Turn::Send)
+            self.begun.pop_front();
+        }
+        self.is_alone = is_first;
+        Turn::Send(next)
     }
 
     /// Takes operations from the queue that are to be begun now, so that their records are safe by
@@ -210,16 +307,22 @@ impl<'a> Lane<'a> {
         }
         let window = self.window();
         while self.begun.len() < window {
-            let Some(next) = self.queue.peek(chains) else { break };
+            let may = |account| {
+                let door = self.door(account);
+                door.is_proven || !door.is_tried
+            };
+            let Some((next, account)) = self.queue.peek(may) else { break };
             // A release that was begun is never sent again, so none is begun while it could not go
             // out, but for the rate.
-            let is_its_turn = self.begun.is_empty() && self.has_room(now);
+            let is_its_turn = self.begun.is_empty() && self.has_room(now, account);
             if !is_its_turn && !function(next).is_repeatable() {
                 break;
             }
-            self.queue.take(chains);
+            self.queue.take(account, chains);
+            let door = self.accounts[account as usize].door;
+            self.doors[door].is_tried = true;
             let tries = Tries::begun(self.open.contains(&next));
-            self.begun.push_back((record, Active { op: next, tries }));
+            self.begun.push_back((record, Active { op: next, account, tries }));
             begun.push(next);
         }
         begun
@@ -237,8 +340,10 @@ impl<'a> Lane<'a> {
         }
     }
 
-    fn has_room(&self, now: Instant) -> bool {
-        self.most_at_once(now).is_ok_and(|most| self.in_flight + self.unrecorded < most)
+    fn has_room(&self, now: Instant, account: u32) -> bool {
+        let busy = self.in_flight + self.unrecorded;
+        let most = if self.door(account).is_proven { usize::MAX } else { 1 };
+        !self.is_alone && self.most_at_once(now).is_ok_and(|room| busy < room.min(most))
     }
 
     /// How many operations may be begun ahead: what a tenth of a second may need.
@@ -254,6 +359,12 @@ impl<'a> Lane<'a> {
         }
     }
 
+    /// A call has come back, or is not waited for any more.
+    pub fn landed(&mut self) {
+        self.in_flight -= 1;
+        self.is_alone = false;
+    }
+
     /// Puts an operation back until it is to be tried again.
     pub fn try_again(&mut self, due: Instant, active: Active) {
         self.retries.push(Reverse(Retry { due, active }));
@@ -261,8 +372,16 @@ impl<'a> Lane<'a> {
 
     /// Notes that an operation has ended and makes way for the next one of its mailbox; says
     /// whether this server's share of failures is now too high.
-    pub fn ended(&mut self, op: u32, status: Status, class: Option<ErrorClass>, chains: &mut Chains) -> bool {
-        self.queue.ended(op, chains);
+    pub fn ended(
+        &mut self,
+        active: &Active,
+        status: Status,
+        class: Option<ErrorClass>,
+        chains: &mut Chains,
+    ) -> bool {
+        self.queue.ended(active.op, active.account, chains);
+        let door = self.accounts[active.account as usize].door;
+        self.doors[door].is_tried = false;
         if class == Some(ErrorClass::NoSuchMailbox) {
             return false;
         }
@@ -276,8 +395,10 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Notes a good answer.
-    pub fn good(&mut self) {
+    /// Notes a good answer to an account's call.
+    pub fn good(&mut self, account: u32) {
+        let door = self.accounts[account as usize].door;
+        self.doors[door].is_proven = true;
         self.good_answers += 1;
         self.foreign_in_a_row = 0;
         self.breaker.good();

@@ -33,6 +33,16 @@ impl Limiter {
         Limiter { start, cells }
     }
 
+    /// A limiter whose burst is used up: another process may have called a moment ago.
+    pub fn emptied(limits: &Limits) -> Limiter {
+        let limiter = Limiter::new(limits);
+        if let Some(cells) = &limiter.cells {
+            // As many as there are.
+            let _ = cells.check_n(limits.effective_burst());
+        }
+        limiter
+    }
+
     /// Takes a cell, or says when the next one will be free.
     ///
     /// # Errors

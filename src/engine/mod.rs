@@ -14,6 +14,7 @@ mod concurrency;
 #[cfg(test)]
 mod concurrency_tests;
 mod event;
+mod inquiry;
 mod lane;
 mod limiter;
 mod limits;
@@ -27,7 +28,9 @@ mod session;
 mod told_tests;
 
 pub use event::{Event, Finished, LaneFigures, Observer, Subject, Tried};
-pub use lane::LaneSpec;
+pub use inquiry::{Inquiry, Listed, Login, PATIENCE, Told, ask};
+pub use lane::{AccountSpec, Known, LaneSpec};
+pub use limiter::Limiter;
 pub use limits::{Limits, MaxErrors, Rate, SomeLimits, Unit, parse_time};
 pub use run::run;
-pub use session::{Session, SessionEnd, Signal, Stop};
+pub use session::{ChannelOrder, ServerEnd, Session, SessionEnd, Signal, Stop};

@@ -1,10 +1,14 @@
-//! In which order operations come up: file order, but never two of one mailbox at once.
+//! In which order operations come up: file order, but never two of one mailbox at once, and side by
+//! side from different accounts where there are several.
 //!
 //! Each operation knows the next one of its mailbox. The one behind waits until the one before has
-//! ended, however long that takes, and then goes before everything later in the file.
+//! ended, however long that takes, and then goes before everything later in the file. Of a server's
+//! accounts, the one with the fewest operations under way comes first, so that no account's files are
+//! contended for by many calls at once; among equals the file decides. With one slot that is plain
+//! file order.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap, HashSet};
 
 use crate::job::Job;
 
@@ -22,12 +26,14 @@ pub struct Chains {
 }
 
 impl Chains {
-    /// Chains the operations in `to_do`, which must be in file order.
-    pub fn new(job: &Job, to_do: impl DoubleEndedIterator<Item = u32>) -> Chains {
+    /// Chains the operations, of any order, in the order of the calls: by stage, then by the file.
+    pub fn new(job: &Job, to_do: impl Iterator<Item = u32>, stages: &impl Fn(u32) -> Stage) -> Chains {
+        let mut to_do: Vec<u32> = to_do.collect();
+        to_do.sort_unstable_by_key(|op| (stages(*op), *op));
         let mut next = vec![NONE; job.operations.len()];
         let mut marks = vec![0; job.operations.len()];
         let mut behind = vec![NONE; job.mailboxes.len()];
-        for op in to_do.rev() {
+        for op in to_do.into_iter().rev() {
             let mailbox = job.operations[op as usize].mailbox.index();
             let later = std::mem::replace(&mut behind[mailbox], op);
             next[op as usize] = later;
@@ -58,60 +64,125 @@ impl Chains {
     }
 }
 
+/// The order of an operation's channel: the lower one is called first, over all mailboxes.
+pub type Stage = u8;
+
+/// For what waits until all else has ended.
+const HELD: Stage = Stage::MAX;
+
 /// What one server still has to do.
-pub struct Queue {
-    order: Vec<u32>,
-    cursor: usize,
-    woken: BinaryHeap<Reverse<u32>>,
-    /// Where those begin that wait until all before them have ended.
-    held_from: usize,
+pub struct Queue<'a> {
+    accounts: Vec<AccountQueue>,
+    /// The account of each next operation, the first one up first.
+    ready: BTreeSet<(Turn, u32)>,
+    stages: Box<dyn Fn(u32) -> Stage + 'a>,
+    /// Operations that wait until all others have ended.
+    held: HashSet<u32>,
+    total: usize,
     ended: usize,
 }
 
-impl Queue {
-    /// A queue in the given order. The `last` ones of it are held until all others have ended; none
-    /// of the others may be behind one of them in its chain.
-    pub fn new(order: Vec<u32>, last: usize) -> Queue {
-        let held_from = order.len().saturating_sub(last);
-        Queue { order, cursor: 0, woken: BinaryHeap::new(), held_from, ended: 0 }
+/// What decides whose turn it is: the channel, how much is under way in the account, the file.
+type Turn = (Stage, u32, u32);
+
+struct AccountQueue {
+    ops: Vec<u32>,
+    cursor: usize,
+    woken: BinaryHeap<Reverse<(Stage, u32)>>,
+    under_way: u32,
+    turn: Option<Turn>,
+}
+
+impl<'a> Queue<'a> {
+    /// A queue of the operations of each account, in the order of the calls. Those in `held` wait
+    /// until all others have ended; none of the others may be behind one of them in its chain.
+    pub fn new(
+        accounts: impl Iterator<Item = Vec<u32>>,
+        held: HashSet<u32>,
+        stages: impl Fn(u32) -> Stage + 'a,
+    ) -> Queue<'a> {
+        let accounts: Vec<AccountQueue> = accounts
+            .map(|ops| AccountQueue { ops, cursor: 0, woken: BinaryHeap::new(), under_way: 0, turn: None })
+            .collect();
+        let total = accounts.iter().map(|account| account.ops.len()).sum();
+        Queue { accounts, ready: BTreeSet::new(), stages: Box::new(stages), held, total, ended: 0 }
     }
 
-    /// The operation whose turn it is, without taking it.
-    pub fn peek(&mut self, chains: &mut Chains) -> Option<u32> {
-        if let Some(Reverse(op)) = self.woken.peek() {
-            return Some(*op);
-        }
-        while let Some(op) = self.order.get(self.cursor) {
-            if self.cursor >= self.held_from && self.ended < self.held_from {
-                return None;
-            }
-            if !chains.waits(*op) {
-                return Some(*op);
-            }
-            self.cursor += 1;
-        }
-        None
+    /// Finds out whose turn it is in each account; to be called once, when the chains are made.
+    pub fn start(&mut self, chains: &mut Chains) {
+        (0..self.accounts.len()).for_each(|account| self.refresh(account, chains));
     }
 
-    /// Takes the operation whose turn it is.
-    pub fn take(&mut self, chains: &mut Chains) -> Option<u32> {
-        let op = self.peek(chains)?;
-        if self.woken.pop().is_none() {
-            self.cursor += 1;
+    fn stage(&self, op: u32) -> Stage {
+        if self.held.contains(&op) { HELD } else { (self.stages)(op) }
+    }
+
+    /// The operation whose turn it is, with its account, without taking it. Only an account that
+    /// `may` be called now.
+    pub fn peek(&self, may: impl Fn(u32) -> bool) -> Option<(u32, u32)> {
+        let rest_has_ended = self.ended + self.held.len() >= self.total;
+        let mut ready = self.ready.iter().filter(|((stage, ..), _)| *stage != HELD || rest_has_ended);
+        ready.find(|(_, account)| may(*account)).map(|((.., op), account)| (*op, *account))
+    }
+
+    /// Takes the next operation of an account, as [`peek`](Queue::peek) named it.
+    pub fn take(&mut self, account: u32, chains: &mut Chains) {
+        let queue = &mut self.accounts[account as usize];
+        if queue.woken.pop().is_none() {
+            queue.cursor += 1;
         }
-        Some(op)
+        queue.under_way += 1;
+        self.refresh(account as usize, chains);
+    }
+
+    /// All its operations.
+    pub fn ops(&self) -> impl Iterator<Item = u32> {
+        self.accounts.iter().flat_map(|account| account.ops.iter().copied())
+    }
+
+    /// Whether nothing is left to take.
+    pub fn is_empty(&self) -> bool {
+        self.ready.is_empty()
     }
 
     /// Whether all operations have ended.
     pub fn is_done(&self) -> bool {
-        self.ended == self.order.len()
+        self.ended == self.total
     }
 
     /// Notes that an operation of this queue has ended.
-    pub fn ended(&mut self, op: u32, chains: &mut Chains) {
+    pub fn ended(&mut self, op: u32, account: u32, chains: &mut Chains) {
         self.ended += 1;
-        if let Some(next) = chains.end(op) {
-            self.woken.push(Reverse(next));
+        let woken = chains.end(op).map(|next| Reverse((self.stage(next), next)));
+        let queue = &mut self.accounts[account as usize];
+        queue.under_way -= 1;
+        queue.woken.extend(woken);
+        self.refresh(account as usize, chains);
+    }
+
+    fn refresh(&mut self, account: usize, chains: &mut Chains) {
+        let number = u32::try_from(account).unwrap_or(u32::MAX);
+        let queue = &mut self.accounts[account];
+        let next = match queue.woken.peek() {
+            Some(Reverse((_, op))) => Some(*op),
+            None => {
+                while queue.ops.get(queue.cursor).is_some_and(|op| chains.waits(*op)) {
+                    queue.cursor += 1;
+                }
+                queue.ops.get(queue.cursor).copied()
+            }
+        };
+        let under_way = queue.under_way;
+        let turn = next.map(|op| (self.stage(op), under_way, op));
+        let queue = &mut self.accounts[account];
+        if queue.turn != turn {
+            if let Some(old) = queue.turn {
+                self.ready.remove(&(old, number));
+            }
+            if let Some(new) = turn {
+                self.ready.insert((new, number));
+            }
+            queue.turn = turn;
         }
     }
 }
@@ -132,48 +203,116 @@ mod tests {
         read(&Source::bytes(csv.into_bytes()), &options).unwrap()
     }
 
+    struct Under {
+        chains: Chains,
+        queue: Queue<'static>,
+    }
+
+    impl Under {
+        fn test(mailboxes: &str, accounts: &[&[u32]], held: &[u32], stages: &'static [Stage]) -> Under {
+            let job = job(mailboxes);
+            let stage = move |op: u32| stages.get(op as usize).copied().unwrap_or(0);
+            let mut chains = Chains::new(&job, accounts.concat().into_iter(), &stage);
+            let accounts = accounts.iter().map(|ops| {
+                let mut ops = ops.to_vec();
+                ops.sort_by_key(|op| (held.contains(op), stage(*op)));
+                ops
+            });
+            let mut queue = Queue::new(accounts, held.iter().copied().collect(), stage);
+            queue.start(&mut chains);
+            Under { chains, queue }
+        }
+
+        fn take(&mut self) -> Option<u32> {
+            self.take_where(|_| true)
+        }
+
+        fn take_where(&mut self, may: impl Fn(u32) -> bool) -> Option<u32> {
+            let (op, account) = self.queue.peek(may)?;
+            self.queue.take(account, &mut self.chains);
+            Some(op)
+        }
+
+        fn ended(&mut self, op: u32, account: u32) {
+            self.queue.ended(op, account, &mut self.chains);
+        }
+    }
+
     #[test]
     fn a_mailboxs_operations_wait_for_each_other_and_then_go_first() {
-        let job = job("abacb");
-        let all = 0..job.operations.len() as u32;
-        let mut chains = Chains::new(&job, all.clone());
-        let mut queue = Queue::new(all.collect(), 0);
-        assert_eq!(queue.take(&mut chains), Some(0));
-        assert_eq!(queue.take(&mut chains), Some(1));
-        assert_eq!(queue.take(&mut chains), Some(3), "2 waits for 0");
-        assert_eq!(queue.take(&mut chains), None, "4 waits for 1");
-        queue.ended(1, &mut chains);
-        queue.ended(0, &mut chains);
-        assert_eq!(queue.take(&mut chains), Some(2), "file order among those that waited");
-        assert_eq!(queue.take(&mut chains), Some(4));
-        assert_eq!(queue.take(&mut chains), None);
+        let mut queue = Under::test("abacb", &[&[0, 1, 2, 3, 4]], &[], &[]);
+        assert_eq!(queue.take(), Some(0));
+        assert_eq!(queue.take(), Some(1));
+        assert_eq!(queue.take(), Some(3), "2 waits for 0");
+        assert_eq!(queue.take(), None, "4 waits for 1");
+        queue.ended(1, 0);
+        queue.ended(0, 0);
+        assert_eq!(queue.take(), Some(2), "file order among those that waited");
+        assert_eq!(queue.take(), Some(4));
+        assert_eq!(queue.take(), None);
+        for op in [2, 3, 4] {
+            assert!(!queue.queue.is_done());
+            queue.ended(op, 0);
+        }
+        assert!(queue.queue.is_done() && queue.queue.is_empty());
     }
 
     #[test]
     fn one_that_ended_in_time_delays_nothing() {
-        let job = job("aab");
-        let mut chains = Chains::new(&job, 0..3);
-        let mut queue = Queue::new(vec![0, 1, 2], 0);
-        assert_eq!(queue.take(&mut chains), Some(0));
-        queue.ended(0, &mut chains);
-        assert_eq!(queue.take(&mut chains), Some(1));
-        assert_eq!(queue.take(&mut chains), Some(2));
+        let mut queue = Under::test("aab", &[&[0, 1, 2]], &[], &[]);
+        assert_eq!(queue.take(), Some(0));
+        queue.ended(0, 0);
+        assert_eq!(queue.take(), Some(1));
+        assert_eq!(queue.take(), Some(2));
     }
 
     #[test]
     fn one_that_is_held_waits_for_all_others_and_its_mailbox_for_it() {
-        let job = job("aabb");
-        let mut chains = Chains::new(&job, 0..4);
-        let mut queue = Queue::new(vec![2, 3, 0, 1], 2);
-        assert_eq!(queue.take(&mut chains), Some(2));
-        assert_eq!(queue.take(&mut chains), None, "3 waits for 2, and 0 for all of them");
-        queue.ended(2, &mut chains);
-        assert_eq!(queue.take(&mut chains), Some(3));
-        assert_eq!(queue.take(&mut chains), None);
-        queue.ended(3, &mut chains);
-        assert_eq!(queue.take(&mut chains), Some(0));
-        assert_eq!(queue.take(&mut chains), None);
-        queue.ended(0, &mut chains);
-        assert_eq!(queue.take(&mut chains), Some(1));
+        let mut queue = Under::test("aabb", &[&[0, 1, 2, 3]], &[0, 1], &[]);
+        assert_eq!(queue.take(), Some(2));
+        assert_eq!(queue.take(), None, "3 waits for 2, and 0 for all of them");
+        queue.ended(2, 0);
+        assert_eq!(queue.take(), Some(3));
+        assert_eq!(queue.take(), None);
+        queue.ended(3, 0);
+        assert_eq!(queue.take(), Some(0));
+        assert_eq!(queue.take(), None);
+        queue.ended(0, 0);
+        assert_eq!(queue.take(), Some(1));
+    }
+
+    #[test]
+    fn accounts_take_turns_by_what_is_under_way_and_alone_they_keep_file_order() {
+        let accounts: [&[u32]; 2] = [&[0, 1, 2, 3], &[4, 5]];
+        let mut queue = Under::test("abcdef", &accounts, &[], &[]);
+        let four: Vec<_> = (0..4).filter_map(|_| queue.take()).collect();
+        assert_eq!(four, [0, 4, 1, 5], "two of each account");
+        let mut queue = Under::test("abcdef", &accounts, &[], &[]);
+        let one_by_one: Vec<u32> = (0..6)
+            .map(|_| {
+                let op = queue.take().unwrap();
+                queue.ended(op, u32::from(op > 3));
+                op
+            })
+            .collect();
+        assert_eq!(one_by_one, [0, 1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn an_account_that_may_not_be_called_is_passed_over() {
+        let mut queue = Under::test("abc", &[&[0, 1], &[2]], &[], &[]);
+        assert_eq!(queue.take_where(|account| account != 0), Some(2));
+        assert_eq!(queue.take_where(|account| account != 0), None);
+        assert_eq!(queue.take(), Some(0));
+    }
+
+    #[test]
+    fn a_lower_stage_goes_first_over_all_accounts_and_mailboxes() {
+        // Two operations of each mailbox, the second one of the lower stage.
+        let mut queue = Under::test("aabb", &[&[0, 1], &[2, 3]], &[], &[1, 0, 1, 0]);
+        assert_eq!([queue.take(), queue.take()], [Some(1), Some(3)]);
+        assert_eq!(queue.take(), None, "the others wait for these in their mailboxes");
+        queue.ended(3, 1);
+        assert_eq!(queue.take(), Some(2));
     }
 }

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{ErrorClass, Function, Status};
+use crate::domain::{ErrorClass, Status};
 use crate::uapi::Verdict;
 
 /// What has been tried of one operation in this session.
@@ -51,12 +51,13 @@ impl Tries {
         Tries { open, ..Tries::default() }
     }
 
-    /// Notes a verdict and decides what follows. `proven` says whether the server has given a good
+    /// Notes a verdict and decides what follows. `repeatable` says whether doing it twice does no
+    /// harm. `proven` says whether the server has given a good
     /// answer in this session: then a try that got no request out uses up nothing.
     pub fn step(
         &mut self,
         verdict: &Verdict,
-        function: Function,
+        repeatable: bool,
         retries: u32,
         proven: bool,
         random: &mut fastrand::Rng,
@@ -76,13 +77,13 @@ impl Tries {
             Verdict::Open { class, .. } => {
                 self.reached = true;
                 self.open = true;
-                (*class, function.is_repeatable())
+                (*class, repeatable)
             }
             Verdict::Foreign { class, open, .. } => {
                 self.reached = true;
                 self.open |= *open;
                 self.foreign += 1;
-                (*class, function.is_repeatable() && self.foreign < FOREIGN_TRIES)
+                (*class, repeatable && self.foreign < FOREIGN_TRIES)
             }
         };
         if may_repeat && self.used < retries {
@@ -111,6 +112,7 @@ pub fn longest_wait(made: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Function;
 
     fn open(class: ErrorClass) -> Verdict {
         Verdict::Open { class, error: String::new() }
@@ -129,12 +131,12 @@ mod tests {
     }
 
     /// The steps that a row of verdicts leads to, with 4 retries.
-    fn steps(function: Function, proven: bool, verdicts: &[Verdict]) -> Vec<Step> {
+    fn steps(repeatable: bool, proven: bool, verdicts: &[Verdict]) -> Vec<Step> {
         let mut tries = Tries::default();
         let mut random = fastrand::Rng::with_seed(1);
         verdicts
             .iter()
-            .map(|verdict| match tries.step(verdict, function, 4, proven, &mut random) {
+            .map(|verdict| match tries.step(verdict, repeatable, 4, proven, &mut random) {
                 Step::Again(_) => Step::Again(Duration::ZERO),
                 other => other,
             })
@@ -142,7 +144,7 @@ mod tests {
     }
 
     const AGAIN: Step = Step::Again(Duration::ZERO);
-    const SUSPEND: Function = Function::SuspendLogin;
+    const SUSPEND: bool = Function::SuspendLogin.is_repeatable();
 
     #[test]
     fn passing_faults_are_tried_four_times_more_and_then_the_outcome_is_unknown() {
@@ -185,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_release_is_repeated_only_where_it_cannot_have_had_effect() {
-        let release = Function::ReleaseOutgoing;
+        let release = Function::ReleaseOutgoing.is_repeatable();
         assert_eq!(
             steps(release, true, &[not_sent(), throttled(), Verdict::Done]),
             [AGAIN, AGAIN, Step::End(Status::Ok, None)]

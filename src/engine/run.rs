@@ -18,11 +18,11 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use super::event::{Event, Finished, LaneFigures, Observer, Subject, Tried};
-use super::lane::{Active, Bad, Lane, Turn, counts_as_error};
+use super::lane::{Active, Bad, Lane, LaneSpec, Turn, counts_as_error};
 use super::limits::MaxErrors;
 use super::order::Chains;
 use super::retry::Step;
-use super::session::{Session, SessionEnd, Signal, Stop};
+use super::session::{ServerEnd, Session, SessionEnd, Signal, Stop};
 use crate::domain::{ErrorClass, Function, Status};
 use crate::job::Job;
 use crate::record::{Attempt, Ended, Entry, Recorder, Stamp, WriteFault};
@@ -150,19 +150,21 @@ struct Outcome {
 
 impl<'a, 'o> Run<'a, 'o> {
     fn new(session: Session<'a>, observer: &'o mut dyn Observer) -> Run<'a, 'o> {
-        let Session { job, lanes, done_before, seed, clock } = session;
-        let mut to_do: Vec<u32> = lanes.iter().flat_map(|lane| lane.ops.iter().copied()).collect();
-        to_do.sort_unstable();
-        let servers: Vec<_> = lanes.iter().map(|lane| (lane.name.as_str(), lane.ops.len() as u64)).collect();
-        observer.on(&Event::Started { to_do: to_do.len() as u64, done_before, servers: &servers });
-        let chains = Chains::new(job, to_do.into_iter());
-        Run {
+        let Session { job, lanes, order, done_before, seed, clock } = session;
+        let ops = |lane: &LaneSpec<'_>| lane.accounts.iter().map(|account| account.ops.len() as u64).sum();
+        let servers: Vec<(&str, u64)> = lanes.iter().map(|lane| (lane.name.as_str(), ops(lane))).collect();
+        let to_do = servers.iter().map(|(_, ops)| ops).sum();
+        observer.on(&Event::Started { to_do, done_before, servers: &servers });
+        let stages = move |op: u32| order.stage(function(job, op).channel());
+        let halts: Vec<_> = lanes.iter().map(|lane| lane.known.halted.clone()).collect();
+        let lanes: Vec<Lane<'a>> = lanes.into_iter().map(|lane| Lane::new(lane, stages)).collect();
+        let mut run = Run {
             job,
             clock,
             observer,
             random: fastrand::Rng::with_seed(seed),
-            lanes: lanes.into_iter().map(Lane::new).collect(),
-            chains,
+            chains: Chains::new(job, lanes.iter().flat_map(Lane::ops), &stages),
+            lanes,
             batch: Vec::new(),
             begins_unrepeatable: false,
             submitted: 0,
@@ -173,7 +175,14 @@ impl<'a, 'o> Run<'a, 'o> {
             stop: None,
             is_signalled: false,
             fault: None,
+        };
+        run.lanes.iter_mut().for_each(|lane| lane.start(&mut run.chains));
+        for (index, halt) in halts.into_iter().enumerate() {
+            if let Some((class, reason)) = halt {
+                run.halt(index, class, reason);
+            }
         }
+        run
     }
 
     fn tick(&mut self, in_flight: usize) {
@@ -226,7 +235,9 @@ impl<'a, 'o> Run<'a, 'o> {
         self.under_way.push((index, active.op, sent_at));
         let operation = &self.job.operations[active.op as usize];
         let mailbox = self.job.mailboxes.get(operation.mailbox);
-        let call = lane.transport.call("", function(self.job, active.op), mailbox);
+        let account = &lane.accounts[active.account as usize];
+        let door = &lane.doors[account.door];
+        let call = door.transport.call(account.name, function(self.job, active.op), mailbox);
         Flight { lane: index, active, sent: now, sent_at, call }
     }
 
@@ -239,16 +250,27 @@ impl<'a, 'o> Run<'a, 'o> {
         self.under_way.retain(|(_, op, _)| *op != active.op);
         let function = function(self.job, active.op);
         let lane = &mut self.lanes[index];
-        lane.in_flight -= 1;
+        lane.landed();
         let proven = lane.is_proven();
-        let step = active.tries.step(&verdict, function, lane.limits.retries, proven, &mut self.random);
+        let step = active.tries.step(
+            &verdict,
+            function.is_repeatable(),
+            lane.limits.retries,
+            proven,
+            &mut self.random,
+        );
         let wait = if let Step::Again(wait) = step { wait } else { Duration::ZERO };
         let bad = match (&step, &verdict) {
             (Step::End(..), _) => {
-                lane.good();
+                lane.good(active.account);
                 Bad::GoOn { rest: None }
             }
-            (Step::Halt(class), _) => Bad::Halt(*class, halt_reason(&verdict, lane.good_answers)),
+            (Step::Halt(class), _) => {
+                if *class == ErrorClass::Auth {
+                    lane.refused = Some(lane.accounts[active.account as usize].door);
+                }
+                Bad::Halt(*class, halt_reason(&verdict, lane.good_answers))
+            }
             (Step::UsedUp(..) | Step::Again(_), verdict) => lane.bad(verdict, wait, now, &mut self.random),
         };
         let (open, class) = (verdict.is_open(), verdict.class());
@@ -351,7 +373,7 @@ impl<'a, 'o> Run<'a, 'o> {
         ));
         let lane = &mut self.lanes[index];
         lane.unrecorded += 1;
-        let too_many = lane.ended(active.op, status, class, &mut self.chains);
+        let too_many = lane.ended(active, status, class, &mut self.chains);
         let max_errors = lane.limits.max_errors;
         if too_many {
             let reason = format!("more than {max_errors} of the operations called there failed");
@@ -412,7 +434,7 @@ impl<'a, 'o> Run<'a, 'o> {
         self.observer.on(&Event::Stopping { reason: "stopped at once by a second signal", in_flight });
         let now = (self.clock)();
         for (index, op, sent_at) in std::mem::take(&mut self.under_way) {
-            self.lanes[index].in_flight -= 1;
+            self.lanes[index].landed();
             self.batch.push(Entry::Try(Attempt {
                 at: sent_at,
                 op,
@@ -456,18 +478,22 @@ impl<'a, 'o> Run<'a, 'o> {
 
     fn is_through(&mut self, nothing_in_flight: bool) -> bool {
         let all_written = self.written == self.submitted || self.fault.is_some();
-        let chains = &mut self.chains;
         let stopped = self.stop.is_some();
         nothing_in_flight
             && all_written
-            && self.lanes.iter_mut().all(|lane| stopped || lane.halted.is_some() || lane.is_through(chains))
+            && self.lanes.iter().all(|lane| stopped || lane.halted.is_some() || lane.is_through())
     }
 
     fn end(self) -> SessionEnd {
         // A halt that left nothing undone has cost nothing.
-        let halt = |lane: &Lane<'_>| lane.halted.clone().filter(|_| !lane.is_done());
-        let lanes = self.lanes.iter().filter(|lane| lane.had_work);
-        let servers = lanes.map(|lane| (lane.name.clone(), halt(lane))).collect();
+        let halt = |lane: &Lane<'_>| lane.halted.clone().filter(|_| !lane.is_done() || lane.may_have_work);
+        let end = |lane: &Lane<'_>| ServerEnd {
+            name: lane.name.clone(),
+            had_work: lane.had_work,
+            halted: halt(lane),
+            refused: lane.refused,
+        };
+        let servers = self.lanes.iter().map(end).collect();
         SessionEnd { stop: self.stop, fault: self.fault, servers }
     }
 }

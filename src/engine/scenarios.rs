@@ -9,7 +9,7 @@ use futures::future::LocalBoxFuture;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{LaneSpec, Limits, Session, SessionEnd, Signal, Stop, run};
+use super::{ChannelOrder, LaneSpec, Limits, Session, SessionEnd, Signal, Stop, run};
 use crate::domain::{ErrorClass, Function, Status};
 use crate::job::{InputOptions, Job, Source, read};
 use crate::record::{Entry, Ledger, Recorder, Remembered, Stamp, WriteFault};
@@ -134,7 +134,7 @@ impl Outcome {
     }
 
     fn halted(&self) -> Option<ErrorClass> {
-        self.end.servers[0].1.as_ref().map(|(class, _)| *class)
+        self.end.servers[0].halted.as_ref().map(|(class, _)| *class)
     }
 }
 
@@ -146,12 +146,13 @@ async fn play(
 ) -> Outcome {
     let mut recorder = Remembered::default();
     let names: Vec<String> = lanes.iter().map(|lane| lane.name.clone()).collect();
-    let homes: Vec<(String, Vec<u32>)> = lanes.iter().map(|l| (l.name.clone(), l.ops.clone())).collect();
+    let homes: Vec<Vec<u32>> =
+        lanes.iter().map(|lane| lane.accounts.iter().flat_map(|a| a.ops.clone()).collect()).collect();
     let start = Instant::now();
     let clock = move || Stamp(i64::try_from(start.elapsed().as_millis()).unwrap());
-    let session = Session { job, lanes, done_before: 0, seed, clock: &clock };
+    let session = Session { job, lanes, order: ChannelOrder::default(), done_before: 0, seed, clock: &clock };
     let end = run(session, &mut recorder, &mut (), signals).await;
-    let mut ledger = Ledger::new(job.operations.len());
+    let mut ledger = Ledger::new(job);
     let opening = crate::record::SessionEntry {
         at: Stamp(0),
         version: String::new(),
@@ -162,13 +163,17 @@ async fn play(
         limits: serde_json::Value::Null,
     };
     ledger.apply(&Entry::Session(opening), 0);
+    for (server, ops) in (0..).zip(homes) {
+        let mailboxes = ops.iter().map(|op| job.operations[*op as usize].mailbox.0);
+        let mailboxes = mailboxes.map(|mailbox| (mailbox, mailbox)).collect();
+        ledger.apply(&Entry::Route { at: Stamp(0), server, account: String::new(), mailboxes }, 0);
+    }
     for entry in &recorder.entries {
         ledger.apply(entry, 0);
     }
     let standing = (0..job.operations.len() as u32)
         .map(|op| {
-            let home = homes.iter().find(|(_, ops)| ops.contains(&op)).map(|(name, _)| name.as_str());
-            let standing = ledger.standing(job, op, home);
+            let standing = ledger.standing(job, op);
             (standing.status, standing.class)
         })
         .collect();
@@ -261,7 +266,7 @@ async fn a_refusal_halts_the_server_at_once_and_costs_nothing_else() {
     let ok = outcome.count(Status::Ok, None);
     assert_eq!(ok, server.calls() - 1, "what was on its way ended");
     assert_eq!(outcome.count(Status::NotAttempted, Some(ErrorClass::Auth)), 100 - ok);
-    assert!(outcome.end.servers[0].1.as_ref().unwrap().1.contains("one account or a firewall"));
+    assert!(outcome.end.servers[0].halted.as_ref().unwrap().1.contains("one account or a firewall"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -480,7 +485,7 @@ async fn a_dead_server_costs_the_others_nothing() {
     assert!(last - first <= alone + Duration::from_millis(1), "{:?} against {alone:?}", last - first);
     assert_eq!(outcome.count(Status::Ok, None), 100);
     assert_eq!(outcome.halted(), Some(ErrorClass::Timeout));
-    assert_eq!(outcome.end.servers[1].1, None);
+    assert_eq!(outcome.end.servers[1].halted, None);
 }
 
 /// A record that takes its time, and breaks after so many entries.
@@ -516,7 +521,7 @@ async fn nothing_is_sent_before_its_record_is_written_and_nothing_at_all_once_no
     let clock = move || Stamp(i64::try_from(start.elapsed().as_millis()).unwrap());
     let lanes = vec![lane("s", &server, 0..60, limits("none", 4))];
     let end = run(
-        Session { job: &job, lanes, done_before: 0, seed: 1, clock: &clock },
+        Session { job: &job, lanes, order: ChannelOrder::default(), done_before: 0, seed: 1, clock: &clock },
         &mut recorder,
         &mut (),
         signals,

@@ -1,7 +1,9 @@
 //! What goes into a session and what comes out of it.
 
+use serde::{Deserialize, Serialize};
+
 use super::lane::LaneSpec;
-use crate::domain::ErrorClass;
+use crate::domain::{Channel, ErrorClass};
 use crate::job::Job;
 use crate::record::{Stamp, WriteFault};
 
@@ -11,12 +13,33 @@ pub struct Session<'a> {
     pub job: &'a Job,
     /// The servers and what is to be done at each.
     pub lanes: Vec<LaneSpec<'a>>,
+    /// Which channels go first.
+    pub order: ChannelOrder,
     /// Operations that ended in earlier sessions.
     pub done_before: u64,
     /// What the jitter is drawn from.
     pub seed: u64,
     /// The time of day.
     pub clock: &'a dyn Fn() -> Stamp,
+}
+
+/// In which order channels are called, over all mailboxes of a server. Operations on the same flag of
+/// a mailbox keep file order whatever it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelOrder([u8; Channel::ALL.len()]);
+
+impl ChannelOrder {
+    /// These channels first, one after the other, and then all that are not named, together. With
+    /// none named, that is file order.
+    pub fn first(channels: &[Channel]) -> ChannelOrder {
+        let place = |channel| channels.iter().position(|named| *named == channel).unwrap_or(channels.len());
+        ChannelOrder(Channel::ALL.map(|channel| u8::try_from(place(channel)).unwrap_or(u8::MAX - 1)))
+    }
+
+    /// The lower it is, the earlier the channel.
+    pub(super) fn stage(self, channel: Channel) -> u8 {
+        self.0[channel as usize]
+    }
 }
 
 /// What a user can do to a session.
@@ -46,6 +69,19 @@ pub struct SessionEnd {
     pub stop: Option<Stop>,
     /// Why the journal cannot be written, if so.
     pub fault: Option<WriteFault>,
-    /// Each server that had work, and why it was halted, if it was.
-    pub servers: Vec<(String, Option<(ErrorClass, String)>)>,
+    /// How it ended for each lane, in their order.
+    pub servers: Vec<ServerEnd>,
+}
+
+/// How a session ended for one server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerEnd {
+    /// Its name.
+    pub name: String,
+    /// Whether there was something to do there.
+    pub had_work: bool,
+    /// Why it was halted, if it was and that left something undone.
+    pub halted: Option<(ErrorClass, String)>,
+    /// The door through which it refused a credential in the run, if it did.
+    pub refused: Option<usize>,
 }

@@ -6,7 +6,7 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use tokio::sync::mpsc;
 
-use super::{Event, LaneSpec, Limits, Observer, Session, run};
+use super::{ChannelOrder, Event, LaneSpec, Limits, Observer, Session, run};
 use crate::domain::Function;
 use crate::job::{InputOptions, Source, read};
 use crate::record::{Remembered, Stamp};
@@ -65,7 +65,8 @@ async fn each_server_is_told_with_its_work_its_calls_and_its_limit() {
         LaneSpec::new("web02", &Slow, (10..13).collect(), limits(1)),
     ];
     let clock = || Stamp(0);
-    let session = Session { job: &job, lanes, done_before: 0, seed: 1, clock: &clock };
+    let session =
+        Session { job: &job, lanes, order: ChannelOrder::default(), done_before: 0, seed: 1, clock: &clock };
     let mut recorder = Remembered::default();
     let mut told = Told::default();
     let (_tell, signals) = mpsc::unbounded_channel();

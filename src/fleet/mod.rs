@@ -7,10 +7,12 @@ mod check;
 mod config;
 mod credential;
 mod protect;
+mod routing;
 mod server;
 
 pub use crate::uapi::Api;
 pub use config::{Config, ConfigError};
 pub use credential::{CredentialError, CredentialSource};
 pub use protect::{PatternFault, Protect};
+pub use routing::{Heard, Left, Route, Router, Said};
 pub use server::{Fleet, Login, Server, ServerError, ServerSpec};

@@ -44,6 +44,10 @@ pub struct Layout {
     pub(super) email: usize,
     pub(super) action: Option<usize>,
     pub(super) channel: Option<usize>,
+    /// The columns that say where a row goes, if the options give them a meaning. They are other
+    /// columns all the same.
+    pub(super) server: Option<usize>,
+    pub(super) account: Option<usize>,
     pub(super) others: Vec<usize>,
     other_names: Vec<String>,
 }
@@ -157,7 +161,7 @@ impl Layout {
             return fault.map_or_else(|| Ok(Layout::headless(delimiter, record.len().max(3))), Err);
         }
         if has_header {
-            return Layout::from_header(delimiter, record);
+            return Layout::from_header(delimiter, record, options.servers.is_some());
         }
         let mut filled = record.cells().enumerate().filter(|(_, cell)| !trim(cell).is_empty());
         if filled.next().is_some_and(|(index, cell)| index == 0 && cell.contains('@'))
@@ -174,7 +178,7 @@ impl Layout {
         Err(HeaderFault::NoEmail { columns: list(record) })
     }
 
-    fn from_header(delimiter: u8, record: &Record) -> Result<Layout, HeaderFault> {
+    fn from_header(delimiter: u8, record: &Record, is_fleet: bool) -> Result<Layout, HeaderFault> {
         if !record.utf8 {
             return Err(HeaderFault::NotUtf8);
         }
@@ -185,7 +189,12 @@ impl Layout {
         let action = column(record, Meaning::Action)?;
         let channel = column(record, Meaning::Channel)?;
         let header: Vec<String> = record.cells().map(str::to_owned).collect();
-        Ok(Layout::new(delimiter, Some(header), record.len(), (email, action, channel)))
+        let mut layout = Layout::new(delimiter, Some(header), record.len(), (email, action, channel));
+        if is_fleet {
+            layout.server = column(record, Meaning::Server)?;
+            layout.account = column(record, Meaning::Account)?;
+        }
+        Ok(layout)
     }
 
     /// One column is a bare list; more are email, action, channel and others without a name.
@@ -207,7 +216,18 @@ impl Layout {
             |index: &usize| header.as_ref().and_then(|names| names.get(*index)).map_or("", |name| trim(name));
         let own_names: Vec<_> = others.iter().map(|index| (*index, own(index))).collect();
         let other_names = unique(&own_names);
-        Layout { delimiter, header, columns, email, action, channel, others, other_names }
+        Layout {
+            delimiter,
+            header,
+            columns,
+            email,
+            action,
+            channel,
+            server: None,
+            account: None,
+            others,
+            other_names,
+        }
     }
 
     /// What separates the cells.
@@ -233,6 +253,8 @@ enum Meaning {
     Email,
     Action,
     Channel,
+    Server,
+    Account,
 }
 
 impl Meaning {
@@ -245,6 +267,10 @@ impl Meaning {
             Some(Meaning::Action)
         } else if is("channel") {
             Some(Meaning::Channel)
+        } else if is("server") {
+            Some(Meaning::Server)
+        } else if is("account") {
+            Some(Meaning::Account)
         } else {
             None
         }
@@ -255,6 +281,8 @@ impl Meaning {
             Meaning::Email => "mailbox",
             Meaning::Action => "action",
             Meaning::Channel => "channel",
+            Meaning::Server => "server",
+            Meaning::Account => "account",
         }
     }
 }

@@ -25,11 +25,14 @@ impl MailboxId {
     }
 }
 
-/// Every mailbox of a job, normalised, each once.
+/// Every mailbox of a job, normalised, each once. The same address is two mailboxes where rows send
+/// it to two places.
 #[derive(Clone, Debug, Default)]
 pub struct Mailboxes {
     arena: String,
     ends: Vec<u32>,
+    /// The number of each mailbox's destination; empty while all have none, which is number 0.
+    destinations: Vec<u32>,
 }
 
 impl Mailboxes {
@@ -50,6 +53,12 @@ impl Mailboxes {
             Some(before) => self.ends.get(before).map_or(0, |end| *end as usize),
         };
         self.ends.get(id.index()).and_then(|end| self.arena.get(start..*end as usize)).unwrap_or("")
+    }
+
+    /// The number of its row's destination among [`Job::destinations`](super::Job::destinations);
+    /// 0 if it names none.
+    pub fn destination(&self, id: MailboxId) -> u32 {
+        self.destinations.get(id.index()).copied().unwrap_or(0)
     }
 
     /// Every mailbox with its number, in order of first appearance.
@@ -84,17 +93,24 @@ impl Interner {
         }
     }
 
-    /// Normalises the address and gives its number, a new one if it was not there.
-    pub(super) fn intern(&mut self, address: &str) -> Result<Result<MailboxId, Full>, AddressFault> {
-        let Mailboxes { arena, ends } = &mut self.mailboxes;
+    /// Normalises the address and gives its number, a new one if it was not there with this
+    /// destination.
+    pub(super) fn intern(
+        &mut self,
+        address: &str,
+        destination: u32,
+    ) -> Result<Result<MailboxId, Full>, AddressFault> {
+        let Mailboxes { arena, ends, destinations } = &mut self.mailboxes;
         let start = arena.len();
         if arena.capacity() - start < ROOM_BYTES {
             arena.reserve_exact((start / GROWTH).max(ROOM_BYTES));
         }
         normalise(address, arena)?;
         let (known, new) = arena.as_bytes().split_at(start);
-        let hash = self.hasher.hash_one(new);
-        if let Some(found) = self.index.find(hash, |number| text(known, ends, *number) == new) {
+        let hash = self.hasher.hash_one((new, destination));
+        let goes = |number: u32| destinations.get(number as usize).copied().unwrap_or(0);
+        let is_it = |number: &u32| text(known, ends, *number) == new && goes(*number) == destination;
+        if let Some(found) = self.index.find(hash, is_it) {
             let id = MailboxId(*found);
             arena.truncate(start);
             return Ok(Ok(id));
@@ -106,9 +122,15 @@ impl Interner {
             return Ok(Err(Full));
         }
         if self.index.len() == self.index.capacity() {
-            self.index = grown(std::mem::take(&mut self.index), known, ends, &self.hasher);
+            let hash = |number: &u32| self.hasher.hash_one((text(known, ends, *number), goes(*number)));
+            self.index = grown(std::mem::take(&mut self.index), ends.len(), hash);
         }
-        self.index.insert_unique(hash, number, |number| self.hasher.hash_one(text(known, ends, *number)));
+        let hash_of = |number: &u32| self.hasher.hash_one((text(known, ends, *number), goes(*number)));
+        self.index.insert_unique(hash, number, hash_of);
+        if destination != 0 || !destinations.is_empty() {
+            destinations.resize(ends.len(), 0);
+            destinations.push(destination);
+        }
         push(ends, end);
         Ok(Ok(MailboxId(number)))
     }
@@ -141,13 +163,12 @@ fn text<'a>(arena: &'a [u8], ends: &[u32], number: u32) -> &'a [u8] {
 /// A larger index. Left to itself the table would keep the old one beside it while it grows, and
 /// hash the addresses in its own order, which is a cache miss each; here they are met one behind the
 /// other.
-fn grown(old: HashTable<u32>, arena: &[u8], ends: &[u32], hasher: &DefaultHashBuilder) -> HashTable<u32> {
+fn grown(old: HashTable<u32>, len: usize, hash: impl Fn(&u32) -> u64) -> HashTable<u32> {
     let capacity = old.capacity() + 1;
     drop(old);
     let mut index = HashTable::with_capacity(capacity.max(1024));
-    for number in (0_u32..).take(ends.len()) {
-        let hash = |number: &u32| hasher.hash_one(text(arena, ends, *number));
-        index.insert_unique(hash(&number), number, hash);
+    for number in (0_u32..).take(len) {
+        index.insert_unique(hash(&number), number, &hash);
     }
     index
 }
@@ -183,10 +204,10 @@ mod tests {
     fn an_address_has_one_number_however_it_is_spelled() {
         let mut interner = Interner::new(usize::MAX);
         let ids: Vec<_> = ["b@example.com", "a@example.com", " B@Example.COM ", "a@bücher.example"]
-            .map(|address| interner.intern(address).unwrap().unwrap().0)
+            .map(|address| interner.intern(address, 0).unwrap().unwrap().0)
             .into();
         assert_eq!(ids, [0, 1, 0, 2]);
-        assert_eq!(interner.intern("a b@example.com"), Err(AddressFault::Blank));
+        assert_eq!(interner.intern("a b@example.com", 0), Err(AddressFault::Blank));
         let mailboxes = interner.finish();
         let all: Vec<_> = mailboxes.iter().map(|(id, address)| (id.0, address.to_owned())).collect();
         assert_eq!(
@@ -200,9 +221,22 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_rows_send_to_two_places_is_two_mailboxes() {
+        let mut interner = Interner::new(usize::MAX);
+        let ids: Vec<_> = [("a", 0), ("a", 2), ("b", 0), ("a", 2), ("a", 0), ("b", 1)]
+            .map(|(name, to)| interner.intern(&format!("{name}@example.com"), to).unwrap().unwrap().0)
+            .into();
+        assert_eq!(ids, [0, 1, 2, 1, 0, 3]);
+        let mailboxes = interner.finish();
+        let goes: Vec<u32> = (0..4).map(|id| mailboxes.destination(MailboxId(id))).collect();
+        assert_eq!(goes, [0, 2, 0, 1]);
+        assert_eq!(mailboxes.get(MailboxId(3)), "b@example.com");
+    }
+
+    #[test]
     fn a_number_that_is_none_of_these_has_no_address() {
         let mut interner = Interner::new(usize::MAX);
-        interner.intern("a@example.com").unwrap().unwrap();
+        interner.intern("a@example.com", 0).unwrap().unwrap();
         let mailboxes = interner.finish();
         assert_eq!(mailboxes.get(MailboxId(0)), "a@example.com");
         for none in [MailboxId(1), MailboxId(2), MailboxId::NONE] {
@@ -213,10 +247,10 @@ mod tests {
     #[test]
     fn addresses_are_limited_on_both_sides() {
         let mut interner = Interner::new(26);
-        assert!(interner.intern("a@example.com").unwrap().is_ok());
-        assert!(interner.intern("b@example.com").unwrap().is_ok());
-        assert_eq!(interner.intern("c@example.com").unwrap(), Err(Full));
-        assert!(Interner::new(25).intern("b@example.com").unwrap().is_ok());
+        assert!(interner.intern("a@example.com", 0).unwrap().is_ok());
+        assert!(interner.intern("b@example.com", 0).unwrap().is_ok());
+        assert_eq!(interner.intern("c@example.com", 0).unwrap(), Err(Full));
+        assert!(Interner::new(25).intern("b@example.com", 0).unwrap().is_ok());
     }
 
     #[test]
@@ -224,10 +258,10 @@ mod tests {
         let mut interner = Interner::new(usize::MAX);
         let address = |number: u32| format!("user{number}@example.com");
         for number in 0..5000 {
-            assert_eq!(interner.intern(&address(number)), Ok(Ok(MailboxId(number))));
+            assert_eq!(interner.intern(&address(number), 0), Ok(Ok(MailboxId(number))));
         }
         for number in (0..5000).rev() {
-            assert_eq!(interner.intern(&address(number)), Ok(Ok(MailboxId(number))));
+            assert_eq!(interner.intern(&address(number), 0), Ok(Ok(MailboxId(number))));
         }
         assert_eq!(interner.finish().get(MailboxId(4999)), address(4999));
     }

@@ -18,14 +18,16 @@ mod read;
 mod rewrite;
 mod rows;
 mod scan;
+mod selection;
 mod source;
 
 pub use fault::{Fault, FaultKind, InputError, Refusal};
 pub use layout::{HeaderFault, Layout, RESULT_COLUMNS};
 pub use mailboxes::{MailboxId, Mailboxes};
 pub use options::{ChannelsError, DelimiterError, InputOptions, parse_channels, parse_delimiter};
-pub use read::{Job, Operation, What, read};
+pub use read::{Destination, Job, Operation, What, read};
 pub use rewrite::UnfinishedWriter;
 pub use rows::{Functions, Reason, Row, RowFault, Rows};
 pub use scan::{Broken, ReadError};
+pub use selection::Selection;
 pub use source::Source;

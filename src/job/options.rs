@@ -26,6 +26,10 @@ pub struct InputOptions {
     pub allow_empty: bool,
     /// `--allow-conflicts`: opposite operations on one flag run in file order.
     pub allow_conflicts: bool,
+    /// The names of the configured servers, where there is a configuration: then the columns
+    /// `server` and `account` say where a row goes. Without one they are other columns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub servers: Option<Vec<String>>,
 }
 
 /// Why a text names no channels.

@@ -4,7 +4,7 @@
 //! two bits for each of its four flags say whether an operation has set it, and to what. The row
 //! that a duplicate or conflict refers to is looked up afterwards, for the few that are shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
 
 use sha2::{Digest, Sha256};
@@ -29,6 +29,8 @@ pub struct Job {
     pub layout: Layout,
     /// How many data rows there are.
     pub rows: u32,
+    /// Where rows say that they go; the first one is for all that say nothing.
+    pub destinations: Vec<Destination>,
     /// SHA-256 of the input as it was, byte for byte, in hexadecimal.
     pub sha256: String,
     /// What the operator should know, one paragraph each.
@@ -55,6 +57,15 @@ pub enum What {
     Duplicate(Function),
     /// The row is not to be understood. [`Row::interpret`] says why.
     Invalid,
+}
+
+/// Where a row says that it goes: its cells `server` and `account`, where there is a configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Destination {
+    /// The server, by its place among the configured names.
+    pub server: Option<u32>,
+    /// The account; empty if the row names none.
+    pub account: String,
 }
 
 /// How many duplicates or invalid rows a warning names.
@@ -125,6 +136,8 @@ struct Check<'a> {
     options: &'a InputOptions,
     limits: Limits,
     interner: Interner,
+    destinations: Vec<Destination>,
+    known_destinations: HashMap<Destination, u32>,
     flags: Vec<u8>,
     operations: Vec<Operation>,
     rows: u32,
@@ -167,6 +180,8 @@ impl<'a> Check<'a> {
         Check {
             options,
             interner: Interner::new(limits.address_bytes),
+            destinations: vec![Destination::default()],
+            known_destinations: HashMap::new(),
             limits,
             flags: Vec::new(),
             operations: Vec::new(),
@@ -188,8 +203,9 @@ impl<'a> Check<'a> {
 
     fn row(&mut self, row: &Row<'_>) -> Result<(), Full> {
         self.rows = row.number();
+        let destination = self.destination(row);
         let interner = &mut self.interner;
-        match row.interpret_with(self.options, |cell| interner.intern(cell)) {
+        match row.interpret_with(self.options, |cell| interner.intern(cell, destination)) {
             Ok((mailbox, functions)) => {
                 let mailbox = mailbox?;
                 for &function in &*functions {
@@ -208,6 +224,26 @@ impl<'a> Check<'a> {
                 self.push(Operation { row: row.number(), mailbox: MailboxId::NONE, what: What::Invalid })
             }
         }
+    }
+
+    /// The number of the destination that the row names.
+    fn destination(&mut self, row: &Row<'_>) -> u32 {
+        let (server, account) = (row.server_cell(), row.account_cell());
+        if server.is_empty() && account.is_empty() {
+            return 0;
+        }
+        let mut names = self.options.servers.iter().flatten();
+        // One that is not configured is the row's fault and goes nowhere.
+        let server = names.position(|name| name.eq_ignore_ascii_case(server));
+        let server = server.and_then(|place| u32::try_from(place).ok());
+        let destination = Destination { server, account: account.to_owned() };
+        if let Some(known) = self.known_destinations.get(&destination) {
+            return *known;
+        }
+        let Ok(number) = u32::try_from(self.destinations.len()) else { return 0 };
+        self.destinations.push(destination.clone());
+        self.known_destinations.insert(destination, number);
+        number
     }
 
     fn operation(&mut self, row: &Row<'_>, mailbox: MailboxId, function: Function) -> Result<(), Full> {
@@ -270,6 +306,7 @@ impl<'a> Check<'a> {
             operations: self.operations,
             layout,
             rows: self.rows,
+            destinations: self.destinations,
             sha256,
             warnings,
         })

@@ -88,6 +88,16 @@ impl<'a> Row<'a> {
         self.layout.channel.map_or("", |index| self.record.cell(index))
     }
 
+    /// The cell with the name of the server, trimmed; blank if that column has no meaning here.
+    pub(super) fn server_cell(&self) -> &'a str {
+        self.layout.server.map_or("", |index| trim(self.record.cell(index)))
+    }
+
+    /// The cell with the account, trimmed; blank if that column has no meaning here.
+    pub(super) fn account_cell(&self) -> &'a str {
+        self.layout.account.map_or("", |index| trim(self.record.cell(index)))
+    }
+
     /// All its cells, as many as it has.
     pub fn cells(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.record.cells()
@@ -132,6 +142,9 @@ impl<'a> Row<'a> {
         {
             return Err(RowFault::one(Reason::Surplus { cells: self.record.len(), columns }));
         }
+        if let Some(reason) = self.server_fault(options) {
+            return Err(RowFault::one(reason));
+        }
         match self.functions(options) {
             Ok(functions) => match read(self.email_cell()) {
                 Ok(address) => Ok((address, functions)),
@@ -174,6 +187,18 @@ impl<'a> Row<'a> {
         }
     }
 
+    fn server_fault(&self, options: &InputOptions) -> Option<Reason> {
+        let servers = options.servers.as_deref().unwrap_or_default();
+        let cell = self.server_cell();
+        if cell.is_empty() || servers.iter().any(|name| name.eq_ignore_ascii_case(cell)) {
+            return None;
+        }
+        let near = servers
+            .iter()
+            .max_by(|a, b| strsim::jaro_winkler(a, cell).total_cmp(&strsim::jaro_winkler(b, cell)));
+        Some(Reason::Server { cell: clip(&clean(cell), 60), near: near.cloned().unwrap_or_default() })
+    }
+
     fn address_fault(&self, fault: AddressFault) -> Reason {
         Reason::Address { cell: clip(&clean(self.email_cell()), 60), fault }
     }
@@ -212,7 +237,7 @@ pub struct RowFault {
 }
 
 impl RowFault {
-    fn one(reason: Reason) -> RowFault {
+    pub(super) fn one(reason: Reason) -> RowFault {
         RowFault { reasons: vec![reason] }
     }
 
@@ -273,6 +298,14 @@ pub enum Reason {
     /// Not channels.
     #[error(transparent)]
     Channel(ChannelsError),
+    /// Not a configured server.
+    #[error("“{cell}” is no configured server: did you mean “{near}”?")]
+    Server {
+        /// The cell, fit to be shown.
+        cell: String,
+        /// The configured name that is most like it.
+        near: String,
+    },
     /// `hold` or `release` of something else.
     #[error("{action} exists for channel outgoing alone, not for {channel}")]
     OutgoingOnly {

@@ -39,7 +39,7 @@ const SERVER_MASK: u64 = (1 << SERVER_BITS) - 1;
 impl Material<'_> {
     /// The figures over all servers, and those of each server of the ledger in its order.
     pub(super) fn channels(&self, start: Stamp) -> (Channels, Vec<Channels>) {
-        let Some(ledger) = self.ledger else { return Default::default() };
+        let Some(ledger) = self.ledger() else { return Default::default() };
         let servers = ledger.servers();
         let numbers: HashMap<&str, u64> =
             servers.iter().zip(1u64..).map(|(server, number)| (server.name.as_str(), number)).collect();
@@ -55,7 +55,12 @@ impl Material<'_> {
                     continue;
                 }
                 let Some(end) = ledger.ended_well_at(op) else { continue };
-                let server = numbers.get((self.home)(op).0).copied().unwrap_or(0);
+                let server = ledger
+                    .places()
+                    .of(operation.mailbox)
+                    .and_then(|place| numbers.get(place.server.as_str()))
+                    .copied()
+                    .unwrap_or(0);
                 let ms = u64::try_from(end.0.saturating_sub(start.0)).unwrap_or(0);
                 ends.push(ms << SERVER_BITS | server);
                 for number in places(server) {
@@ -126,6 +131,7 @@ impl Count {
 mod tests {
     use super::super::entry::{Attempt, Ended, Entry, Session};
     use super::super::ledger::Ledger;
+    use super::super::results::Outcomes;
     use super::*;
     use crate::domain::{ErrorClass, Status};
     use crate::job::{InputOptions, Source, read};
@@ -168,15 +174,20 @@ mod tests {
         let source = Source::bytes(format!("email,action,channel\n{rows}"));
         let options = InputOptions::default();
         let job = read(&source, &options).unwrap();
-        let mut ledger = Ledger::new(job.operations.len());
+        let mut ledger = Ledger::new(&job);
         entries.iter().for_each(|entry| ledger.apply(entry, 0));
+        for (op, operation) in (0u32..).zip(&job.operations) {
+            let mailboxes = vec![(operation.mailbox.0, operation.mailbox.0)];
+            let account = "anna".to_owned();
+            ledger
+                .apply(&Entry::Route { at: Stamp(START), server: server(op) as u16, account, mailboxes }, 0);
+        }
+        let journal = tempfile::tempfile().unwrap();
         let material = Material {
             job: &job,
             input: &source,
             options: &options,
-            ledger: Some(&ledger),
-            journal: None,
-            home: &|op| (["web01", "web02"][server(op)], "anna"),
+            outcomes: Outcomes::Done { ledger: &ledger, journal: &journal },
         };
         material.channels(Stamp(START))
     }

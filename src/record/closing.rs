@@ -80,7 +80,7 @@ impl RunDir {
         exit: Exit,
         ended: Stamp,
     ) -> Summary {
-        let servers = material.ledger.map(Ledger::servers).unwrap_or_default();
+        let servers = material.ledger().map(Ledger::servers).unwrap_or_default();
         let started_at = sessions.first().map_or_else(|| ended.to_string(), |first| first.started_at.clone());
         let start = Stamp::try_from(started_at.clone()).unwrap_or(ended);
         let (channels, of_servers) = material.channels(start);

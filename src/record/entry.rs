@@ -51,6 +51,19 @@ impl TryFrom<String> for Stamp {
 pub enum Entry {
     /// A process began to work on the run.
     Session(Session),
+    /// A server was asked which domains it has, or would have been.
+    Asked(Asked),
+    /// Where mailboxes belong from here on.
+    Route {
+        /// When it was settled.
+        at: Stamp,
+        /// The server.
+        server: u16,
+        /// The account there; empty where only the server is known.
+        account: String,
+        /// The mailboxes, by their place among those of the job: first and last of each row of them.
+        mailboxes: Vec<(u32, u32)>,
+    },
     /// These operations are about to be sent, for the first time in this session. Written before
     /// they are: what has no such line was not sent.
     Begin {
@@ -114,6 +127,27 @@ pub struct Session {
     pub servers: Vec<String>,
     /// The limits in force, for the record.
     pub limits: serde_json::Value,
+}
+
+/// See [`Entry::Asked`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// When asking began.
+    pub at: Stamp,
+    /// The server.
+    pub server: u16,
+    /// Requests made for it, tries that failed included.
+    pub requests: u32,
+    /// How long it took in all, in milliseconds.
+    pub ms: u32,
+    /// How many domains it named.
+    pub domains: u32,
+    /// What went wrong, if anything did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<ErrorClass>,
+    /// The server's words or the fault, cleaned.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub error: Box<str>,
 }
 
 /// See [`Entry::Try`].

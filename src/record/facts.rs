@@ -21,6 +21,9 @@ pub struct RunFacts {
     pub operator: String,
     /// On which machine.
     pub host: String,
+    /// Why, if that was said.
+    #[serde(default)]
+    pub ticket: Option<String>,
     /// Whether nothing is ever sent.
     pub dry_run: bool,
     /// The input.
@@ -44,6 +47,7 @@ impl RunFacts {
             started_at: Stamp::now(),
             operator: String::new(),
             host: String::new(),
+            ticket: None,
             dry_run: false,
             input: InputFacts { name: input.name().to_owned(), sha256: job.sha256.clone(), options },
             settings: serde_json::Value::Null,
@@ -65,4 +69,4 @@ pub struct InputFacts {
 }
 
 /// The layout that this version writes and reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;

@@ -7,9 +7,10 @@
 use std::collections::HashSet;
 
 use crate::domain::{ErrorClass, Status};
-use crate::job::{Job, What};
+use crate::job::{Job, MailboxId, What};
 
 use super::entry::{Entry, Session, Stamp};
+use super::places::Places;
 
 /// The state of all operations of a run.
 pub struct Ledger {
@@ -19,6 +20,7 @@ pub struct Ledger {
     /// What the current session's server numbers mean.
     session_servers: Vec<u16>,
     stop: Option<(ErrorClass, String)>,
+    places: Places,
 }
 
 /// What a server was asked, over all sessions, and how the last one left it.
@@ -83,7 +85,7 @@ pub enum Reason {
 
 impl Ledger {
     /// A ledger in which nothing has happened yet.
-    pub fn new(operations: usize) -> Ledger {
+    pub fn new(job: &Job) -> Ledger {
         let fresh = Slot {
             started: Stamp(0),
             reason_at: 0,
@@ -96,10 +98,11 @@ impl Ledger {
             open: false,
         };
         Ledger {
-            slots: vec![fresh; operations],
+            slots: vec![fresh; job.operations.len()],
             servers: Vec::new(),
             session_servers: Vec::new(),
             stop: None,
+            places: Places::new(job.mailboxes.len()),
         }
     }
 
@@ -108,6 +111,14 @@ impl Ledger {
     pub fn apply(&mut self, entry: &Entry, at: u64) {
         match entry {
             Entry::Session(session) => self.open_session(session),
+            Entry::Asked(asked) => self.count_requests(asked.server, asked.requests.into()),
+            Entry::Route { server, account, mailboxes, .. } => {
+                let Some(name) = self.server_mut(*server).map(|totals| totals.name.clone()) else { return };
+                let number = self.places.number(&name, account);
+                for (first, last) in mailboxes {
+                    (*first..=*last).for_each(|id| self.places.put(MailboxId(id), number));
+                }
+            }
             Entry::Begin { ops, .. } => {
                 for op in ops {
                     if let Some(slot) = self.slots.get_mut(*op as usize) {
@@ -118,7 +129,7 @@ impl Ledger {
                 }
             }
             Entry::Try(attempt) => {
-                self.count_request(attempt.server);
+                self.count_requests(attempt.server, 1);
                 if let Some(slot) = self.slots.get_mut(attempt.op as usize) {
                     slot.note_attempt(attempt.at, attempt.ms);
                     slot.http = attempt.http.unwrap_or(0);
@@ -129,7 +140,7 @@ impl Ledger {
             }
             Entry::End(ended) => {
                 if let (Some(server), Some(_)) = (ended.server, ended.ms) {
-                    self.count_request(server);
+                    self.count_requests(server, 1);
                 }
                 if let Some(slot) = self.slots.get_mut(ended.op as usize) {
                     if let Some(ms) = ended.ms {
@@ -181,10 +192,15 @@ impl Ledger {
         self.servers.get_mut(known as usize)
     }
 
-    fn count_request(&mut self, in_session: u16) {
+    fn count_requests(&mut self, in_session: u16, count: u64) {
         if let Some(totals) = self.server_mut(in_session) {
-            totals.requests += 1;
+            totals.requests += count;
         }
+    }
+
+    /// Where the mailboxes belong, as far as that is settled.
+    pub fn places(&self) -> &Places {
+        &self.places
     }
 
     /// How many operations there are.
@@ -247,8 +263,8 @@ impl Ledger {
         self.slots.get(op as usize).is_some_and(|slot| slot.open || slot.under_way)
     }
 
-    /// What the results say of an operation. `home` is the server it belongs to, if that is known.
-    pub fn standing(&self, job: &Job, op: u32, home: Option<&str>) -> Standing {
+    /// What the results say of an operation.
+    pub fn standing(&self, job: &Job, op: u32) -> Standing {
         let nothing = |status, class, reason| Standing {
             status,
             class,
@@ -272,7 +288,10 @@ impl Ledger {
         };
         let (status, class, reason) = match slot.status {
             Some(status) => (status, slot.class, journal),
-            None => self.left_undone(slot, home, journal),
+            None => {
+                let place = self.places.of(job.operations[op as usize].mailbox);
+                self.left_undone(slot, place.map(|place| place.server.as_str()), journal)
+            }
         };
         let tried = slot.attempts > 0;
         Standing {
@@ -362,11 +381,13 @@ mod tests {
     }
 
     fn standing(entries: &[Entry], op: u32) -> Standing {
-        let mut ledger = Ledger::new(2);
+        let mut ledger = Ledger::new(&job());
         for (at, entry) in (0u64..).zip(entries) {
             ledger.apply(entry, at);
         }
-        ledger.standing(&job(), op, Some("web01"))
+        let (account, mailboxes) = ("exampleu".to_owned(), vec![(0, 1)]);
+        ledger.apply(&Entry::Route { at: Stamp(0), server: 0, account, mailboxes }, 0);
+        ledger.standing(&job(), op)
     }
 
     #[test]
@@ -411,7 +432,7 @@ mod tests {
     #[test]
     fn taken_up_again_it_has_not_ended() {
         let begin = Entry::Begin { at: Stamp(9), ops: vec![0] };
-        let mut ledger = Ledger::new(2);
+        let mut ledger = Ledger::new(&job());
         for entry in [session(), ended(0, Status::Failed), close(), session(), begin] {
             ledger.apply(&entry, 0);
         }

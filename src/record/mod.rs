@@ -14,6 +14,7 @@ mod entry;
 mod facts;
 mod journal;
 mod ledger;
+mod places;
 mod recorder;
 mod refusals;
 mod results;
@@ -24,15 +25,16 @@ mod summary;
 
 pub use channels::{ChannelFigures, Channels};
 pub use disk::{create_dir, write_whole};
-pub use entry::{Attempt, Ended, Entry, Session as SessionEntry, Stamp};
+pub use entry::{Asked, Attempt, Ended, Entry, Session as SessionEntry, Stamp};
 pub use facts::{FORMAT, InputFacts, RunFacts};
 pub use journal::{Chain, Journal, Torn};
 pub use ledger::{Ledger, Reason, ServerTotals, Standing};
+pub use places::{Place, Places};
 #[cfg(test)]
 pub use recorder::Remembered;
 pub use recorder::{JournalRecorder, Recorder, WriteFault};
 pub use refusals::Barred;
-pub use results::{Failure, Home, Material, Tally};
+pub use results::{Failure, Material, Outcomes, Settled, Tally};
 pub use rundir::{DirError, Opened, RunDir};
 pub use server_lock::{Before, Holder, LockError, ServerLock, Waiting};
 pub use state_dir::{StateDir, StateError};

@@ -2,19 +2,18 @@
 //!
 //! The input's other columns are not kept in memory: the input is read again beside the operations.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use super::entry::Entry;
 use super::journal::HASH_TAIL;
 use super::ledger::{Ledger, Reason, Standing};
+use super::places::Places;
 use crate::domain::{ErrorClass, Function, Status};
 use crate::job::{InputOptions, Job, RESULT_COLUMNS, Row, Source, UnfinishedWriter, What};
-
-/// Where an operation belongs: its server and account, each empty where it is not known.
-pub type Home<'a> = (&'a str, &'a str);
 
 /// Everything that the results are made of.
 pub struct Material<'a> {
@@ -24,12 +23,38 @@ pub struct Material<'a> {
     pub input: &'a Source,
     /// How its rows are to be understood.
     pub options: &'a InputOptions,
-    /// Where every operation stands; `None` in a dry run, where all that can be called is planned.
-    pub ledger: Option<&'a Ledger>,
-    /// The journal, for the reasons.
-    pub journal: Option<&'a File>,
-    /// Where each operation belongs.
-    pub home: &'a dyn Fn(u32) -> Home<'a>,
+    /// What has become of its operations.
+    pub outcomes: Outcomes<'a>,
+}
+
+/// What has become of a job's operations.
+#[derive(Clone, Copy)]
+pub enum Outcomes<'a> {
+    /// What a run has done.
+    Done {
+        /// Where every operation stands.
+        ledger: &'a Ledger,
+        /// The journal, for the reasons.
+        journal: &'a File,
+    },
+    /// Nothing was sent: what can be called is planned.
+    Rehearsed {
+        /// Where the mailboxes belong, as far as that is known without asking.
+        places: &'a Places,
+        /// Operations that would end without a call.
+        settled: &'a HashMap<u32, Settled>,
+    },
+}
+
+/// How an operation ends without a call, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settled {
+    /// How.
+    pub status: Status,
+    /// Why.
+    pub class: Option<ErrorClass>,
+    /// Why, for people.
+    pub error: Arc<str>,
 }
 
 /// The results, added up.
@@ -71,11 +96,14 @@ const FIRST_FAILURES: usize = 10;
 
 impl Material<'_> {
     fn standing(&self, op: u32) -> Standing {
-        match self.ledger {
-            Some(ledger) => ledger.standing(self.job, op, Some((self.home)(op).0)),
-            None => {
+        match self.outcomes {
+            Outcomes::Done { ledger, .. } => ledger.standing(self.job, op),
+            Outcomes::Rehearsed { settled, .. } => {
                 let (status, class, reason) = match self.job.operations[op as usize].what {
-                    What::Call(_) => (Status::Planned, None, Reason::None),
+                    What::Call(_) => match settled.get(&op) {
+                        Some(end) => (end.status, end.class, Reason::Text(end.error.to_string())),
+                        None => (Status::Planned, None, Reason::None),
+                    },
                     What::Duplicate(_) => (Status::Duplicate, None, Reason::None),
                     What::Invalid => (Status::Invalid, Some(ErrorClass::InvalidRow), Reason::Row),
                 };
@@ -86,7 +114,22 @@ impl Material<'_> {
 
     /// What `unfinished.csv` must not list, for to run it again would undo something later.
     fn overtaken(&self) -> HashSet<u32> {
-        self.ledger.map(|ledger| ledger.overtaken(self.job)).unwrap_or_default()
+        self.ledger().map(|ledger| ledger.overtaken(self.job)).unwrap_or_default()
+    }
+
+    /// Where the run's operations stand; `None` if nothing was sent.
+    pub fn ledger(&self) -> Option<&Ledger> {
+        match self.outcomes {
+            Outcomes::Done { ledger, .. } => Some(ledger),
+            Outcomes::Rehearsed { .. } => None,
+        }
+    }
+
+    fn places(&self) -> &Places {
+        match self.outcomes {
+            Outcomes::Done { ledger, .. } => ledger.places(),
+            Outcomes::Rehearsed { places, .. } => places,
+        }
     }
 
     fn reason(&self, reason: Reason, row: &Row<'_>) -> String {
@@ -97,7 +140,10 @@ impl Material<'_> {
                 let fault = row.interpret(self.options, &mut String::new()).err();
                 fault.map(|fault| fault.to_string()).unwrap_or_default()
             }
-            Reason::Journal(at) => self.journal.and_then(|file| reason_at(file, at)).unwrap_or_default(),
+            Reason::Journal(at) => match self.outcomes {
+                Outcomes::Done { journal, .. } => reason_at(journal, at).unwrap_or_default(),
+                Outcomes::Rehearsed { .. } => String::new(),
+            },
         }
     }
 
@@ -159,7 +205,9 @@ impl Material<'_> {
                 let standing = self.standing(op);
                 let (status, class) = (standing.status, standing.class);
                 tally.has_unfinished |= is_unfinished(status, class) && !overtaken.contains(&op);
-                let (server, account) = (self.home)(op);
+                let place = self.places().of(operation.mailbox);
+                let (server, account) =
+                    place.map_or(("", ""), |place| (place.server.as_str(), place.account.as_str()));
                 let (http, attempts) = (standing.http, standing.attempts);
                 let (started, duration) = (standing.started, standing.duration_ms);
                 let error = self.reason(standing.reason, row);

@@ -107,7 +107,7 @@ impl RunDir {
             };
         }
         std::fs::create_dir_all(runs_dir).map_err(DirError::io(runs_dir))?;
-        let base = format!("{}-{}", compact(at), plain_name(job_name));
+        let base = RunDir::name(None, job_name, at);
         for n in 1.. {
             let name = if n == 1 { base.clone() } else { format!("{base}-{n}") };
             let path = runs_dir.join(name);
@@ -118,6 +118,14 @@ impl RunDir {
             }
         }
         Err(DirError::NotEmpty(runs_dir.display().to_string()))
+    }
+
+    /// The name that a run will have, unless another one has it already.
+    pub fn name(asked: Option<&Path>, job_name: &str, at: Stamp) -> String {
+        match asked {
+            Some(path) => RunDir { path: path.to_owned() }.run_id(),
+            None => format!("{}-{}", compact(at), plain_name(job_name)),
+        }
     }
 
     /// Whether a directory that was asked for could be made, as far as can be told beforehand.
@@ -301,7 +309,7 @@ impl RunDir {
                     && self.vouched_for().is_none() =>
             {
                 let journal = self.start_journal(facts)?;
-                let ledger = Ledger::new(job.operations.len());
+                let ledger = Ledger::new(job);
                 return Ok(Opened { journal, ledger, sessions: Vec::new(), torn: None, closed: false });
             }
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
@@ -316,7 +324,7 @@ impl RunDir {
             Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => return Err(DirError::InUse(shown)),
             Err(fault) => return Err(DirError::io(&path)(fault)),
         }
-        let mut ledger = Ledger::new(job.operations.len());
+        let mut ledger = Ledger::new(job);
         let mut sessions = Sessions::default();
         let read = journal::read(&file, self.seed(facts)?, |entry, at, chain| {
             check(&entry, job)?;
@@ -381,8 +389,15 @@ impl SessionFigures {
     }
 }
 
-/// An entry must speak of operations that the job has.
+/// An entry must speak of operations and mailboxes that the job has.
 fn check(entry: &Entry, job: &Job) -> Result<(), String> {
+    if let Entry::Route { mailboxes, .. } = entry {
+        let odd =
+            mailboxes.iter().find(|(first, last)| first > last || *last as usize >= job.mailboxes.len());
+        return odd.map_or(Ok(()), |(first, last)| {
+            Err(format!("it names mailboxes {first} to {last} of {}", job.mailboxes.len()))
+        });
+    }
     let named: &[u32] = match entry {
         Entry::Begin { ops, .. } => ops,
         Entry::Try(attempt) => std::slice::from_ref(&attempt.op),

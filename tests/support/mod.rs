@@ -46,6 +46,7 @@ impl Place {
             command.env_remove(name);
         }
         command.env_remove("NO_COLOR").env_remove("RUST_LOG");
+        command.env("XDG_STATE_HOME", self.path("state")).env("XDG_CONFIG_HOME", self.path("config"));
         command.stdin(std::process::Stdio::null());
         command
     }

@@ -1,0 +1,110 @@
+//! What a command stands on: the configuration and the servers that come from it or from the flags.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use super::args::{LimitArgs, ServerArgs};
+use super::reach::SANDBOX;
+use super::settings::TOKEN_VARIABLE;
+use crate::engine::Limits;
+use crate::fleet::{Api, Config, CredentialSource, Fleet, Login, Server};
+use crate::uapi::Method;
+
+/// The configuration, and the servers in force.
+pub struct Ground {
+    pub config: Config,
+    /// Where the configuration was found.
+    pub path: Option<PathBuf>,
+    pub fleet: Fleet,
+    /// Whether the servers come from the configuration, so that rows may name them.
+    pub is_configured: bool,
+    pub is_sandbox: bool,
+}
+
+/// The configuration that was named or found; one that says nothing where there is none.
+pub fn config(named: Option<&Path>, allow_plaintext: bool) -> Result<(Config, Option<PathBuf>)> {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    let home = variable("HOME");
+    let xdg = variable("XDG_CONFIG_HOME");
+    match Config::find(named, Path::new(""), xdg.as_deref(), home.as_deref()) {
+        Some(path) => Ok((Config::read(&path, home.as_deref(), allow_plaintext)?, Some(path))),
+        None => Ok((Config::default(), None)),
+    }
+}
+
+impl Ground {
+    /// The servers that flags and configuration name. `dry_run`: none is needed.
+    pub fn new(args: &ServerArgs, limits: &LimitArgs, dry_run: bool) -> Result<Ground> {
+        let (config, path) = config(args.config.as_deref(), args.allow_plaintext)?;
+        let allow_plaintext = args.allow_plaintext || config.allow_plaintext;
+        let limits = limits.some();
+        let method = args.method().or(config.method).unwrap_or_default();
+        let mut fleet = if args.sandbox {
+            sandbox(config.limits(&limits), method)
+        } else if args.server.is_some() {
+            Fleet {
+                servers: vec![args.single(method, config.limits(&limits), allow_plaintext, dry_run)?],
+                ..Fleet::default()
+            }
+        } else {
+            let mut fleet = config.fleet(&limits);
+            for login in fleet.servers.iter_mut().flat_map(|server| &mut server.logins) {
+                login.method = args.method().unwrap_or(login.method);
+            }
+            fleet
+        };
+        fleet.protect = config.protect.clone();
+        let is_configured = !args.sandbox && args.server.is_none() && !fleet.servers.is_empty();
+        if fleet.servers.is_empty() && !dry_run {
+            let none = match &path {
+                Some(path) => format!("no server: {} has no [[server]]", path.display()),
+                None => "no server: there is no mailsweep.toml here".to_owned(),
+            };
+            bail!(
+                "{none}; name one with --server https://HOST:2083 --user ACCOUNT --token-file FILE, \
+                 or try the job on an embedded one with --sandbox"
+            );
+        }
+        Ok(Ground { config, path, fleet, is_configured, is_sandbox: args.sandbox })
+    }
+
+    /// The configured names, where rows may give them.
+    pub fn names(&self) -> Option<Vec<String>> {
+        self.is_configured.then(|| names(&self.fleet))
+    }
+}
+
+/// The names that rows and flags may give: those of the entries, each once.
+pub fn names(fleet: &Fleet) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for login in fleet.servers.iter().flat_map(|server| &server.logins) {
+        if !names.contains(&login.name) {
+            names.push(login.name.clone());
+        }
+    }
+    names
+}
+
+/// The embedded server and its one account. Its address is found when it is started.
+fn sandbox(limits: Limits, method: Method) -> Fleet {
+    let login = Login {
+        name: SANDBOX.to_owned(),
+        user: SANDBOX.to_owned(),
+        api: Api::Cpanel,
+        method,
+        credential: CredentialSource::TokenEnv(TOKEN_VARIABLE.to_owned()),
+        account: None,
+        domains: Vec::new(),
+    };
+    let server = Server {
+        name: SANDBOX.to_owned(),
+        url: "http://127.0.0.1".to_owned(),
+        connect_to: None,
+        ca_file: None,
+        pin_sha256: None,
+        limits,
+        logins: vec![login],
+    };
+    Fleet { servers: vec![server], ..Fleet::default() }
+}

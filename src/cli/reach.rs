@@ -1,0 +1,125 @@
+//! The way to the servers: a transport for each credential, real servers or the embedded one.
+
+use anyhow::{Context, Result, anyhow};
+
+use crate::domain::Secret;
+use crate::fleet::{Fleet, Login, Server};
+use crate::job::Job;
+use crate::record::RunDir;
+use crate::sandbox::{self, Sandbox, World};
+use crate::uapi::{Api, Credential, Endpoint, HttpOptions, HttpTransport, Trust};
+
+/// The embedded server's name in results, and its one account.
+pub const SANDBOX: &str = "sandbox";
+
+/// What proves to the embedded server who asks. It guards nothing.
+const SANDBOX_TOKEN: &str = "SANDBOX-TOKEN";
+
+/// The secrets of each login, by server.
+pub type Credentials = Vec<Vec<Credential>>;
+
+/// Servers that can be spoken to: by server of the fleet, then by login.
+pub struct Reach {
+    pub transports: Vec<Vec<HttpTransport>>,
+    /// Serves as long as it is held.
+    _sandbox: Option<Sandbox>,
+}
+
+/// Reads the secret of every login, so that a missing one is found before a run directory is made.
+/// Servers that are left out need none.
+pub fn credentials(fleet: &Fleet, is_left_out: impl Fn(&Server) -> bool) -> Result<Credentials> {
+    let mut faults = Vec::new();
+    let mut read = |login: &Login| match login.credential.read() {
+        Ok(credential) => credential,
+        Err(fault) => {
+            faults.push(format!("{}: {fault}", login.name));
+            Credential::Token(Secret::new(String::new()))
+        }
+    };
+    let of = |server: &Server| match is_left_out(server) {
+        true => Vec::new(),
+        false => server.logins.iter().map(&mut read).collect(),
+    };
+    let credentials = fleet.servers.iter().map(of).collect();
+    match faults.as_slice() {
+        [] => Ok(credentials),
+        [fault] if fleet.servers.len() == 1 => {
+            let bare = fault.split_once(": ").map_or(fault.as_str(), |(_, bare)| bare);
+            Err(anyhow!("{bare}"))
+        }
+        faults => Err(anyhow!(
+            "{}\nCorrect the configuration, or go on without these with --except-servers",
+            faults.join("\n")
+        )),
+    }
+}
+
+impl Reach {
+    /// Makes ready what is needed to speak to the servers. Opens no connection.
+    pub fn servers(
+        fleet: &Fleet,
+        credentials: &Credentials,
+        run_id: &str,
+        wants_certificate: bool,
+    ) -> Result<Reach> {
+        let mut transports = Vec::new();
+        for (server, credentials) in fleet.servers.iter().zip(credentials) {
+            let logins = server.logins.iter().zip(credentials);
+            let of_login = |(login, credential): (&Login, &Credential)| {
+                let options = HttpOptions { wants_certificate, ..options(server, login, run_id) };
+                let endpoint = endpoint(server, login.api)?;
+                HttpTransport::new(&endpoint, &login.user, credential.clone(), &options)
+                    .with_context(|| login.name.clone())
+            };
+            transports.push(logins.map(of_login).collect::<Result<Vec<_>>>()?);
+        }
+        Ok(Reach { transports, _sandbox: None })
+    }
+
+    /// Starts the embedded server, filled with the job's own mailboxes.
+    pub fn sandbox(server: &Server, dir: &RunDir, job: &Job) -> Result<Reach> {
+        let addresses = job.mailboxes.iter().map(|(_, address)| address);
+        let world = World::for_mailboxes(SANDBOX, SANDBOX_TOKEN, addresses);
+        let sandbox = Sandbox::start(sandbox::Options {
+            world,
+            store: Some(dir.sandbox()),
+            log_requests: false,
+            ..sandbox::Options::default()
+        })
+        .context("the embedded sandbox cannot be started")?;
+        let base: reqwest::Url = sandbox.url().parse().context("the sandbox's own address")?;
+        let credential = Credential::Token(Secret::new(SANDBOX_TOKEN.to_owned()));
+        let transports = server.logins.iter().map(|login| {
+            let options = options(server, login, &dir.run_id());
+            HttpTransport::new(
+                &Endpoint::new(base.clone(), Api::Cpanel),
+                SANDBOX,
+                credential.clone(),
+                &options,
+            )
+        });
+        let transports = vec![transports.collect::<std::result::Result<Vec<_>, _>>()?];
+        Ok(Reach { transports, _sandbox: Some(sandbox) })
+    }
+}
+
+fn options(server: &Server, login: &Login, run_id: &str) -> HttpOptions {
+    HttpOptions {
+        method: login.method,
+        timeout: server.limits.timeout,
+        connect_timeout: server.limits.connect_timeout,
+        connections: server.limits.jobs.get() as usize,
+        run_id: run_id.to_owned(),
+        wants_certificate: false,
+    }
+}
+
+fn endpoint(server: &Server, api: Api) -> Result<Endpoint> {
+    let ca_pem = server.ca_file.as_ref().map(|path| {
+        std::fs::read(path).with_context(|| format!("{}: ca_file {}", server.name, path.display()))
+    });
+    let pin =
+        server.pin_sha256.as_ref().map(|pin| pin.parse().map_err(|fault| anyhow!("pin_sha256: {fault}")));
+    let trust = Trust { ca_pem: ca_pem.transpose()?, pin_sha256: pin.transpose()? };
+    Ok(Endpoint { base: server.base()?, api, trust, connect_to: server.connect_to.clone() })
+}
