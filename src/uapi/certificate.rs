@@ -54,6 +54,7 @@ pub fn complaint(fault: &CertificateError, der: &[u8], asked: &ServerName<'_>, p
         return format!("the server's certificate cannot be read: {}", clean(&fault.to_string()));
     };
     let asked = asked.to_str();
+    let is_self_signed = read.issuer() == read.subject();
     let or_pin = format!("or set pin_sha256 to its key {pin}, after comparing that with the server's own");
     match fault {
         Expired | ExpiredContext { .. } => {
@@ -71,7 +72,12 @@ pub fn complaint(fault: &CertificateError, der: &[u8], asked: &ServerName<'_>, p
                  (and connect_to, if that name leads elsewhere), {or_pin}"
             )
         }
-        UnknownIssuer if read.issuer() == read.subject() => {
+        // The tools that make such certificates mark many of them as a CA's, which no server's may be.
+        _ if is_self_signed && read.is_ca() => format!(
+            "the server's certificate is self-signed and marked as a CA's, so it would not do as ca_file either: \
+             have it replaced there, {or_pin}"
+        ),
+        UnknownIssuer if is_self_signed => {
             format!("the server's certificate is self-signed: give it as ca_file, {or_pin}")
         }
         UnknownIssuer => {
@@ -89,7 +95,6 @@ pub fn complaint(fault: &CertificateError, der: &[u8], asked: &ServerName<'_>, p
             )
         }
         Revoked => "the server's certificate was revoked by its issuer: have it replaced there".to_owned(),
-        // A self-signed certificate that may also sign others is not taken even as its own CA.
         other => {
             let why = clean(&other.to_string());
             format!("the server's certificate is not accepted ({why}): have it replaced there, {or_pin}")

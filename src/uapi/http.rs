@@ -16,7 +16,7 @@ use reqwest::{Client, Response, Url};
 use serde::{Deserialize, Serialize};
 
 use super::certificate::Certificate;
-use super::endpoint::{Api, ConnectTo, Endpoint};
+use super::endpoint::{Api, ConnectTo, Endpoint, Trust};
 use super::fault::{chain, from_fault};
 use super::reading::{self, MAX_READING_BYTES};
 use super::tls;
@@ -86,6 +86,9 @@ pub enum SetupError {
     /// The CA file is none.
     #[error("ca_file cannot be used: {0}")]
     Ca(String),
+    /// A server without TLS has nothing that could be trusted as wanted.
+    #[error("http has no certificate to compare with ca_file or pin_sha256: use https, or leave them out")]
+    NoTls,
     /// The address to connect to is none, or the URL cannot be led there.
     #[error("connect_to: {0}")]
     ConnectTo(String),
@@ -147,6 +150,9 @@ impl HttpTransport {
             .connect_timeout(options.connect_timeout.min(options.timeout.mul_f64(CONNECT_SHARE)))
             .pool_max_idle_per_host(options.connections);
         builder = if endpoint.base.scheme() == "http" {
+            if endpoint.trust != Trust::default() {
+                return Err(SetupError::NoTls);
+            }
             // Without TLS no certificate store is needed, and a machine may have none.
             builder.tls_certs_only([])
         } else {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PublicKeyData};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -44,15 +45,25 @@ struct Shown {
 impl Shown {
     /// For this name, until this year; signed by the CA, or by itself.
     fn new(name: &str, year: i32, ca: Option<&Ca>) -> Shown {
+        Shown::marked(IsCa::NoCa, name, year, ca)
+    }
+
+    fn marked(is_ca: IsCa, name: &str, year: i32, ca: Option<&Ca>) -> Shown {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.distinguished_name = named("server");
         params.not_after = rcgen::date_time_ymd(year, 1, 2);
+        params.is_ca = is_ca;
         let made = match ca {
             Some(ca) => params.signed_by(&key, &ca.issuer),
             None => params.self_signed(&key),
         };
         Shown { certificate: made.unwrap().der().clone(), key }
+    }
+
+    fn pem(&self) -> Vec<u8> {
+        let text = BASE64_STANDARD.encode(&self.certificate);
+        format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n").into_bytes()
     }
 
     fn pin(&self) -> Pin {
@@ -160,14 +171,21 @@ async fn without_anything_given_a_self_signed_certificate_is_not_accepted() {
 }
 
 #[tokio::test]
-async fn a_self_signed_certificate_may_be_its_own_ca_file() {
+async fn a_self_signed_certificate_may_be_its_own_ca_file_unless_it_is_marked_as_a_ca() {
     let shown = Shown::new(NAME, 2099, None);
     let server = Server::start(Some(shown.served()), OK).await;
-    use base64::prelude::{BASE64_STANDARD, Engine};
-    let text = BASE64_STANDARD.encode(&shown.certificate);
-    let pem = format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
-    let trust = Trust { ca_pem: Some(pem.into_bytes()), pin_sha256: None };
+    let trust = Trust { ca_pem: Some(shown.pem()), pin_sha256: None };
     assert_eq!(suspend(&transport(&led(&server, trust), &HttpOptions::default())).await, Verdict::Done);
+
+    let shown = Shown::marked(IsCa::Ca(BasicConstraints::Unconstrained), NAME, 2099, None);
+    let server = Server::start(Some(shown.served()), OK).await;
+    for pem in [shown.pem(), Ca::new("Ours").pem] {
+        let words = refused(&server, Trust { ca_pem: Some(pem), pin_sha256: None }).await;
+        assert!(words.contains("self-signed and marked as a CA's"), "{words}");
+        assert!(words.contains(&format!("set pin_sha256 to its key {}", shown.pin())), "{words}");
+    }
+    let pinned = transport(&led(&server, by_pin(shown.pin())), &HttpOptions::default());
+    assert_eq!(suspend(&pinned).await, Verdict::Done);
 }
 
 #[tokio::test]
@@ -273,6 +291,7 @@ fn what_cannot_be_used_is_told_before_any_connection() {
     assert!(at(url, Some("a b"), Some(&pem)).starts_with("connect_to: “a b” is not"));
     let moved = at("https://192.0.2.7:2087", Some("192.0.2.8"), Some(&pem));
     assert!(moved.contains("URL's host is itself an address"), "{moved}");
+    assert!(at("http://127.0.0.1:2086", None, Some(&pem)).contains("use https"));
     assert!(at(url, None, Some("")).contains("ca_file cannot be used: it holds no certificate"));
     assert!(
         at(url, None, Some("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"))
