@@ -175,7 +175,16 @@ fn failed_operations_are_taken_up_only_when_asked_for() {
     assert_eq!(statuses(&place), "ok ok ok ok ok ok");
     assert_eq!(place.column("run", "attempts")[1..4], ["2", "2", "2"]);
     assert!(!place.path("run/unfinished.csv").exists());
-    assert_eq!(place.summary("run")["sessions"].as_array().unwrap().len(), 3, "two of them did nothing");
+    let summary = place.summary("run");
+    assert_eq!(summary["sessions"].as_array().unwrap().len(), 3, "two of them did nothing");
+    let at = |time: &serde_json::Value| {
+        time.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond()
+    };
+    let (login, sessions) = (&summary["channels"]["login"], &summary["sessions"]);
+    assert_eq!(login["operations"], 6);
+    let since_the_first = at(&login["last_ended_at"]) - at(&sessions[0]["started_at"]);
+    assert_eq!(login["max_ms"], since_the_first, "its time counts from the first session");
+    assert!(at(&login["last_ended_at"]) >= at(&sessions[2]["started_at"]), "the last one did the last of it");
     let told = stderr(&expect(place.mailsweep(&["resume", "run", "--retry", "nonsense"]), 2));
     assert!(told.contains("nonsense"), "{told}");
 }

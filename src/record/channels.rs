@@ -217,6 +217,8 @@ mod tests {
     fn only_what_ended_well_counts_and_a_channel_that_is_opened_is_not_contained() {
         let rows = "a@x.de,suspend,login\nb@x.de,unsuspend,login\nc@x.de,suspend,login\n\
                     d@x.de,suspend,login\ne@x.de,suspend,incoming\nf@x.de,suspend,incoming\n";
+        let Entry::End(end) = ended(5, 60, Status::Unchanged) else { panic!() };
+        let without_a_call = Entry::End(Ended { server: None, ms: None, ..end });
         let entries = [
             session(0),
             ended(0, 10, Status::Ok),
@@ -224,9 +226,14 @@ mod tests {
             ended(2, 30, Status::Failed),
             ended(3, 40, Status::Ok),
             ended(4, 50, Status::Unknown),
+            without_a_call,
         ];
         let (all, servers) = figures(rows, &entries);
-        assert_eq!(all.keys().collect::<Vec<_>>(), [&Channel::Login], "nothing of incoming ended well");
+        assert_eq!(
+            all.keys().collect::<Vec<_>>(),
+            [&Channel::Login],
+            "of incoming nothing ended well by a call"
+        );
         assert_eq!((times(&all[&Channel::Login]), all[&Channel::Login].contained), ((3, 25, 45, 45), false));
         assert!(!servers[0][&Channel::Login].contained);
         assert!(servers[1][&Channel::Login].contained);
