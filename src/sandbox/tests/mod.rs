@@ -3,8 +3,11 @@
 mod access;
 mod batch;
 mod calls;
+mod capacity;
 mod misbehaviour;
 mod process;
+mod tls;
+mod whm;
 
 use std::time::Duration;
 
