@@ -10,6 +10,7 @@ use crate::domain::{Action, Channel, ErrorClass};
 use crate::engine::{MaxErrors, Rate, parse_time};
 use crate::fleet::Api;
 use crate::job::{parse_channels, parse_delimiter};
+use crate::sandbox::Capacity;
 
 /// Suspend and restore thousands of cPanel mailboxes from a CSV.
 ///
@@ -400,7 +401,30 @@ pub struct SandboxArgs {
     #[arg(long, value_name = "KIND=SHARE[,…]")]
     pub faults: Option<String>,
 
-    /// Directory for each account's token file and sample job [default: mailsweep-sandbox].
+    /// What the server can do at once, each server for itself: so many workers, so many milliseconds
+    /// of one for each request, and places to wait [default: 100]; who finds them taken gets a 503.
+    /// `4x250+20` is about 16 requests a second.
+    #[arg(long, value_name = "WORKERSxMS[+QUEUE]")]
+    pub capacity: Option<Capacity>,
+
+    /// Directory for each account's token file and sample job; with --servers for mailsweep.toml, the
+    /// servers' tokens and one job [default: mailsweep-sandbox].
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+
+    /// Serve so many WHM servers, each on a port of its own (from --port on, if that is given).
+    #[arg(long, value_name = "N", help_heading = "Fleet", value_parser = clap::value_parser!(u16).range(1..=99))]
+    pub servers: Option<u16>,
+
+    /// Accounts on each of them.
+    #[arg(long, value_name = "M", help_heading = "Fleet", default_value_t = 20, requires = "servers")]
+    pub accounts: usize,
+
+    /// Mailboxes of each account.
+    #[arg(long, value_name = "K", help_heading = "Fleet", default_value_t = 25, requires = "servers")]
+    pub mailboxes: usize,
+
+    /// Serve by TLS, with a certificate of an authority made for this (ca.pem).
+    #[arg(long, help_heading = "Fleet", requires = "servers")]
+    pub tls: bool,
 }

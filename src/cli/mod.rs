@@ -10,6 +10,7 @@ mod resume;
 mod route;
 mod run;
 mod sandbox;
+mod sandbox_fleet;
 mod select;
 mod session;
 mod settings;

@@ -1,4 +1,5 @@
-//! `mailsweep sandbox`: an imitation server to try things on, with what is needed to reach it.
+//! `mailsweep sandbox`: an imitation server to try things on, with what is needed to reach it. Several
+//! at once are in [`super::sandbox_fleet`].
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -9,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failure;
 use super::args::SandboxArgs;
-use super::show;
+use super::{sandbox_fleet, show};
 use crate::domain::Exit;
 use crate::record::{create_dir, write_whole};
 use crate::sandbox::{Options, Sandbox, Script, World};
@@ -21,16 +22,27 @@ pub fn serve(args: &SandboxArgs) -> Result<Exit, Failure> {
         Some(text) => text.parse::<Script>().map_err(|fault| anyhow!("--faults {text}: {fault}"))?,
         None => Script::default(),
     };
+    let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from("mailsweep-sandbox"));
+    if let Some(servers) = args.servers {
+        return sandbox_fleet::serve(args, servers, &script, &dir);
+    }
     let world = World::seeded(args.seed);
-    let (latency, seed, port) = (args.latency, args.seed, args.port);
-    let options = Options { port, world, latency, seed, script, log_requests: false, ..Options::default() };
+    let (latency, seed, port, capacity) = (args.latency, args.seed, args.port, args.capacity);
+    let log_requests = false;
+    let options =
+        Options { port, world, latency, seed, script, log_requests, capacity, ..Options::default() };
     let sandbox = Sandbox::start(options).with_context(|| {
         format!("the sandbox cannot listen on port {port} of loopback; try another --port")
     })?;
-    let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from("mailsweep-sandbox"));
     let how = lay_out(&sandbox, &dir)?;
     show::say(&how);
+    until_signalled()?;
+    show::say(&format!("sandbox: {} requests served", sandbox.requests_seen()));
+    Ok(Exit::Ok)
+}
 
+/// Waits for a signal to end.
+pub(super) fn until_signalled() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     runtime
         .block_on(async {
@@ -43,18 +55,25 @@ pub fn serve(args: &SandboxArgs) -> Result<Exit, Failure> {
             std::io::Result::Ok(())
         })
         .context("signals cannot be listened for")?;
-    show::say(&format!("sandbox: {} requests served", sandbox.requests_seen()));
-    Ok(Exit::Ok)
+    Ok(())
+}
+
+/// Makes the directory if it is not there.
+pub(super) fn make_dir(dir: &Path) -> Result<(), Failure> {
+    match create_dir(dir) {
+        Err(fault) if fault.kind() != std::io::ErrorKind::AlreadyExists => Err(unwritable(dir, &fault)),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn unwritable(dir: &Path, fault: &std::io::Error) -> Failure {
+    Failure::new(Exit::Unwritable, anyhow!("{}: {fault}", dir.display()))
 }
 
 /// Writes each account's token and a job for it; returns how to use them.
 fn lay_out(sandbox: &Sandbox, dir: &Path) -> Result<String, Failure> {
-    let unwritable =
-        |fault: std::io::Error| Failure::new(Exit::Unwritable, anyhow!("{}: {fault}", dir.display()));
-    match create_dir(dir) {
-        Err(fault) if fault.kind() != std::io::ErrorKind::AlreadyExists => return Err(unwritable(fault)),
-        _ => {}
-    }
+    make_dir(dir)?;
+    let unwritable = |fault: std::io::Error| unwritable(dir, &fault);
     let world = sandbox.world();
     let mut text = format!("An imitation of cPanel serves on {}. Nothing real is touched.\n", sandbox.url());
     let _ = writeln!(text, "To try it, in another terminal:");
