@@ -1,7 +1,7 @@
 //! Which servers there are and how to prove to them who asks.
 //!
-//! This room owns servers as configured, the places that credentials come from, and the reading of
-//! them. It never sends a request.
+//! This room owns the configuration file, servers as configured, what is protected, the places that
+//! credentials come from, and the reading of them. It never sends a request.
 
 mod check;
 mod config;

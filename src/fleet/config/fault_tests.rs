@@ -290,7 +290,7 @@ fn with_value() -> impl Strategy<Value = String> {
         "\"10VALUE\"",
         "\"VALUE\\n\"",
         "\"\\VALUE\"",
-        "{ VALUE = \"VALUE\" }",
+        "{ x = \"VALUE\" }",
         "1VALUE",
         "\"\"\"VALUE\n\"\"\"",
         "# VALUE",
