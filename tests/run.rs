@@ -402,17 +402,17 @@ fn a_run_directory_that_cannot_be_written_is_code_8_and_nothing_is_sent() {
 
 #[test]
 fn a_server_that_may_not_be_asked_is_refused_before_anything_happens() {
-    for (server, user, more, word) in [
+    for (server, user, word) in [
         ("http://mail.example.net:2082", USER, "--allow-plaintext"),
         ("http://192.0.2.1:2082", USER, "--allow-plaintext"),
-        ("https://127.0.0.1:2083/execute", USER, &[], "path"),
-        ("https://127.0.0.1:2083", "a b", &[], "user"),
-        ("https://127.0.0.1:2083", "", &[], "user"),
+        ("https://127.0.0.1:2083/execute", USER, "path"),
+        ("https://127.0.0.1:2083", "a b", "user"),
+        ("https://127.0.0.1:2083", "", "user"),
     ] {
         let place = Place::new();
         place.write("job.csv", job(1));
         let mut command = place.mailsweep(&["run", "job.csv", "--server", server, "--user", user]);
-        command.args(["--token-file", "token", "--yes", "--run-dir", "run"]).args(more);
+        command.args(["--token-file", "token", "--yes", "--run-dir", "run"]);
         let told = stderr(&expect(command, 2));
         assert!(told.contains(word), "{server}: {told}");
         assert!(!place.path("run").exists(), "{server}");
