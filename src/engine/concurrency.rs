@@ -10,7 +10,7 @@
 //! itself: in a queue the time is proportional to what is in flight, so by Little's law fewer in
 //! flight take proportionally less. Where they do not, it was no queue but a slower server or another
 //! function; then the base rises and the decrease is taken back. A wrong decrease, from noise or from
-//! a change, so costs one round, and nothing has to be measured for its own sake.
+//! a change, so costs one round, and nothing has to be measured for its own sake, unless no decrease has come for long.
 
 use std::time::Duration;
 
@@ -29,6 +29,17 @@ const BELOW: f64 = 0.9;
 
 /// A round's time this much under the base is no noise.
 const FASTER: f64 = 0.8;
+
+/// After so many rounds without a decrease there is one to look whether the base still holds, to
+/// this share. Nothing else would tell where the limit cannot grow any more.
+const LOOK_AFTER: u32 = 16;
+const LOOK: f64 = 0.8;
+
+/// However much times scatter, more over the base than this and [`RISEN`] is a queue.
+const MOST_ERROR: f64 = 0.6;
+
+/// After a decrease, a round trip in proportion to what is left of the limit, and a little noise.
+const STILL_QUEUED: f64 = 1.05;
 
 /// The first base is the mean of so many answers.
 const LEAST_KNOWN: f64 = 16.0;
@@ -63,20 +74,24 @@ pub struct Concurrency {
     /// How many answers that rests on, in the beginning.
     known: f64,
     /// Answers yet to come to what was sent before the limit changed, which say nothing about it.
-    /// Told by number, as the time sent would leave out the calls that take long.
+    /// Told by number: by the time sent, a round would hold the quick answers only.
     old: usize,
     /// When the limit last changed.
     changed: Option<Instant>,
+    /// Rounds since the base was last looked at.
+    unlooked: u32,
     round: Round,
     /// What a decrease came from, while its first round runs.
     before: Option<Before>,
 }
 
-/// The answers to what was sent since the limit was last looked at.
+/// The answers since the limit was last looked at.
 #[derive(Debug, Default)]
 struct Round {
     answers: usize,
+    /// The sum of their round trips.
     seconds: f64,
+    /// And of the squares of these.
     squares: f64,
     /// Whether the limit was reached: otherwise it cannot be what bounded it.
     reached: bool,
@@ -104,6 +119,7 @@ impl Concurrency {
             known: 0.0,
             old: 0,
             changed: None,
+            unlooked: 0,
             round: Round::default(),
             before: None,
         }
@@ -135,7 +151,11 @@ impl Concurrency {
             self.round = Round::default();
             if self.limit != limit {
                 self.changed = Some(now);
-                self.old = in_flight_before - 1;
+                self.old = in_flight_before.saturating_sub(1);
+                if !self.doubling {
+                    // And until the queue has become what the new limit makes it.
+                    self.old = self.old.max(self.limit);
+                }
             }
         }
     }
@@ -147,26 +167,27 @@ impl Concurrency {
         if self.changed.is_some_and(|changed| changed + took > now) {
             return;
         }
-        self.old = self.limit - 1;
         self.changed = Some(now);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-        let kept = (self.limit as f64 * PUSHED_BACK) as usize;
-        self.limit = kept.max(1);
+        self.old = self.limit - 1;
+        #[allow(clippy::cast_precision_loss)]
+        let kept = (self.limit as f64 * PUSHED_BACK).floor();
+        self.limit = rounded(kept).max(1);
         // Failures that no growth brought about are no bound.
         self.patience = if self.has_grown { (self.patience * 2).clamp(1, LONGEST_HOLD) } else { 0 };
         self.hold = self.patience;
-        self.begin_low();
         self.before = None;
         self.round = Round::default();
+        self.begin_low();
     }
 
+    /// Counts off an answer to what was sent before the limit changed.
     fn is_old(&mut self) -> bool {
         let old = self.old > 0;
         self.old = self.old.saturating_sub(1);
         old
     }
 
-    /// From here growth begins with the smallest step again.
+    /// Growth begins with the smallest step again.
     fn begin_low(&mut self) {
         self.doubling = false;
         self.has_grown = false;
@@ -191,17 +212,21 @@ impl Concurrency {
         if let Some(before) = before {
             return self.look_back(before, rtt, base);
         }
-        // Few answers, and such as scatter, say less.
+        // A mean of few answers, or of such as scatter, says less: two of its standard errors.
         let variance = (self.round.squares / answers - rtt * rtt).max(0.0);
         let error = (variance / answers).sqrt() / rtt;
-        if rtt > base * (RISEN + (2.0 * error).clamp(1.0 / answers, 0.6)) {
-            let wanted = self.limit as f64 * (base / rtt * BELOW).max(0.5);
-            self.before = Some(Before { limit: self.limit, rtt });
-            self.limit = (wanted as usize).max(1);
-            self.begin_low();
-            return;
+        if rtt > base * (RISEN + (2.0 * error).clamp(1.0 / answers, MOST_ERROR)) {
+            if !self.doubling {
+                self.look(rtt, (base / rtt * BELOW).max(0.5));
+            }
+            // Doubling looks at too little to go down by: now it looks well.
+            return self.begin_low();
         }
-        if self.known < LEAST_KNOWN {
+        self.unlooked += 1;
+        if self.unlooked >= LOOK_AFTER && !self.doubling {
+            return self.look(rtt, LOOK);
+        }
+        if self.doubling && self.known < LEAST_KNOWN {
             self.base = Some((base * self.known + rtt * answers) / (self.known + answers));
             self.known += answers;
         } else if rtt < base * FASTER {
@@ -210,14 +235,29 @@ impl Concurrency {
         self.grow();
     }
 
-    /// The first round after a decrease: what it did to the round trip says what the server can take.
+    /// Goes down to a share of the limit, to see what that does.
+    #[allow(clippy::cast_precision_loss)]
+    fn look(&mut self, rtt: f64, share: f64) {
+        self.unlooked = 0;
+        self.before = Some(Before { limit: self.limit, rtt });
+        self.limit = rounded(self.limit as f64 * share).min(self.limit - 1).max(1);
+    }
+
+    /// The first round after a decrease: what it did to the round trip says what the server takes.
     #[allow(clippy::cast_precision_loss)]
     fn look_back(&mut self, before: Before, rtt: f64, base: f64) {
         let left = rtt / before.rtt;
         let share = self.limit as f64 / before.limit as f64;
-        // Between «all of it was queueing» and «none was».
-        let helped = left < share.sqrt();
-        self.base = Some(if helped && rtt > base { (base + rtt) / 2.0 } else { rtt });
+        self.base = Some(if left < share * STILL_QUEUED {
+            // The base was a queue itself, or is not known to be none.
+            rtt * BELOW
+        } else if left < share.sqrt() && rtt > base {
+            // Nearer to «all was queue» than to «none was»: nearly right.
+            (base + rtt) / 2.0
+        } else {
+            rtt
+        });
+        // Little's law: what it answered before, at the time it takes without the queue.
         self.limit = rounded(before.limit as f64 * left).clamp(self.limit, before.limit);
     }
 
@@ -236,6 +276,7 @@ impl Concurrency {
         let by = if self.doubling { self.limit } else { self.step.min(self.limit) };
         self.has_grown = self.limit < self.most;
         self.limit = (self.limit + by).min(self.most);
+        self.doubling &= self.limit < self.most;
         self.step = (self.step * 2).min(self.most);
     }
 }
@@ -243,4 +284,67 @@ impl Concurrency {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn rounded(limit: f64) -> usize {
     limit.round() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAKES: Duration = Duration::from_millis(100);
+
+    /// A policy that has grown to its most, 32.
+    fn grown() -> (Concurrency, Instant) {
+        let mut now = Instant::now();
+        let mut policy = Concurrency::new(32);
+        for _ in 0..200 {
+            now += TAKES;
+            policy.answered(now, TAKES, policy.limit());
+        }
+        assert_eq!(policy.limit(), 32);
+        (policy, now)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_limit_stays_between_one_and_the_most_allowed() {
+        assert_eq!(Concurrency::new(0).limit(), 1);
+        assert_eq!(Concurrency::new(1).limit(), 1);
+        let (mut policy, mut now) = grown();
+        for _ in 0..100 {
+            now += TAKES;
+            policy.pushed_back(now, Duration::ZERO);
+        }
+        assert_eq!(policy.limit(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_failures_of_one_burst_count_once() {
+        let (mut policy, sent) = grown();
+        for ms in 0..32 {
+            let took = Duration::from_millis(60_000 + ms);
+            policy.pushed_back(sent + took, took);
+        }
+        assert_eq!(policy.limit(), 28);
+        let now = sent + Duration::from_secs(61);
+        policy.pushed_back(now, TAKES);
+        assert_eq!(policy.limit(), 25, "what was sent afterwards is another burst");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn growth_that_is_pushed_back_again_and_again_is_tried_less_and_less_often() {
+        let mut now = Instant::now();
+        let mut policy = Concurrency::new(32);
+        let mut waits = Vec::new();
+        for _ in 0..6 {
+            let mut answers = 0;
+            while policy.limit() < 4 {
+                now += TAKES;
+                policy.answered(now, TAKES, policy.limit());
+                answers += 1;
+            }
+            waits.push(answers);
+            now += TAKES;
+            policy.pushed_back(now, Duration::ZERO);
+        }
+        assert!(waits.is_sorted() && waits[5] >= 2 * waits[1] && waits[5] <= 60, "{waits:?}");
+    }
 }

@@ -56,7 +56,7 @@ enum What {
     Rejected { sent: u64, times: u32 },
     /// It may be sent again.
     Again { times: u32 },
-    /// The rate or the lane's pause allows it.
+    /// The rate allows it.
     Resumed,
 }
 
@@ -65,7 +65,6 @@ struct Sim {
     /// Microseconds since.
     now: u64,
     model: Model,
-    lane_pauses: bool,
     not_before: u64,
     policy: Concurrency,
     random: fastrand::Rng,
@@ -91,7 +90,6 @@ impl Sim {
             start: Instant::now(),
             now: 0,
             model,
-            lane_pauses: false,
             not_before: 0,
             policy: Concurrency::new(model.most),
             random: fastrand::Rng::with_seed(seed),
@@ -177,9 +175,6 @@ impl Sim {
                 let longest = 500_000 << (times - 1).min(6);
                 let wait = (self.random.f64() * longest as f64) as u64;
                 self.plan(wait, What::Again { times });
-                if self.lane_pauses {
-                    self.hold(wait);
-                }
             }
             What::Again { times } => self.to_retry.push(times),
             What::Resumed => {}
@@ -245,160 +240,148 @@ fn grid(takes: &[f64]) -> Vec<Model> {
     models
 }
 
-/// The lowest, a twentieth's and the middle one; printed for whoever asks with `--nocapture`.
-fn spread(name: &str, mut shares: Vec<f64>) -> f64 {
+/// The middle one; all of it is printed for whoever asks with `--nocapture`.
+fn median(name: &str, mut shares: Vec<f64>) -> f64 {
     shares.sort_by(f64::total_cmp);
     let n = shares.len();
-    let (least, low, middle) = (shares[0], shares[n / 20], shares[n / 2]);
-    println!("{name}: {n} runs, least {least:.3}, a twentieth below {low:.3}, median {middle:.3}");
+    let (least, middle, most) = (shares[0], shares[n / 2], shares[n - 1]);
+    println!("{name}: {n} runs, least {least:.3}, median {middle:.3}, most {most:.3}");
     middle
 }
 
 #[test]
 fn nine_tenths_of_what_a_server_can_do_are_reached_in_2000_calls_with_the_warm_up() {
-    let mut shares = Vec::new();
+    let (mut shares, mut rejections) = (Vec::new(), Vec::new());
     for (i, model) in grid(&[20.0, 80.0, 300.0, 1000.0]).into_iter().enumerate() {
         let mut sim = Sim::new(model, i as u64);
         let share = sim.answers(2000) / model.capacity();
-        if share < 0.9 {
-            println!("CAP {share:.3} of {model:?}");
-        }
+        assert!(share >= 0.9, "{share:.3} of {model:?}");
+        assert!(sim.rejected <= 100, "{} rejections by {model:?}", sim.rejected);
         // A call has five tries.
         assert!(sim.most_rejections < 5, "a call of {model:?} was lost");
-        if sim.rejected > 60 {
-            println!("REJ {} rejections by {model:?}", sim.rejected);
-        }
         shares.push(share);
+        rejections.push(sim.rejected as f64 / 2000.0);
     }
-    let middle = spread("2,000 calls", shares);
+    let middle = median("2,000 calls", shares);
     assert!(middle > 0.97, "{middle}");
+    median("2,000 calls, rejections", rejections);
 }
 
 /// Plays a change in mid-run over the grid, and looks from ten seconds after it on, or from twenty
-/// round trips where these are longer.
-fn change(name: &str, most_rejected: f64, apply: impl Fn(&mut Model)) {
-    let mut shares = Vec::new();
-    let mut rejections = Vec::new();
+/// calls' time where that is longer.
+fn change(name: &str, least: f64, apply: impl Fn(&mut Model)) {
+    let (mut shares, mut rejections) = (Vec::new(), Vec::new());
     for (i, mut model) in grid(&[20.0, 300.0, 1000.0]).into_iter().enumerate() {
         let mut sim = Sim::new(model, i as u64);
-        // So few that a debug build is through in a second, and so many that it has found its place.
-        let stretch = (model.takes * 0.06).max(2.0);
-        sim.seconds(stretch);
+        sim.seconds((model.takes * 0.06).max(2.0));
         apply(&mut model);
         if model.workers == 0 {
             continue;
         }
         sim.model = model;
         sim.seconds((model.takes * 0.02).max(10.0));
-        let seen = sim.seconds(stretch);
+        let seen = sim.seconds((model.takes * 0.2).max(3.0));
+        assert!(seen.of_capacity >= least, "{name}: {seen:?} of {model:?}");
+        assert!(seen.rejected <= 0.1, "{name}: {seen:?} of {model:?}");
+        // What waits in the mean is little more than what is worked on.
+        let most = 2.0 * model.workers as f64 + 5.0;
+        assert!(seen.limit <= most, "{name}: {seen:?} of {model:?}");
         shares.push(seen.of_capacity);
         rejections.push(seen.rejected);
-        if !(seen.of_capacity >= 0.88) {
-            println!("CAP {name}: {seen:?} of {model:?}");
-        }
-        if !(seen.rejected <= most_rejected) {
-            println!("REJ {name}: {seen:?} of {model:?}");
-        }
-        // What is queued is never more than what is worked on, but for the smallest servers.
-        let most = 1.5 * model.workers as f64 + 2.5;
-        if (seen.limit > most) {
-            println!("LIM {name}: {seen:?} of {model:?}");
-        }
     }
-    let middle = spread(name, shares);
-    assert!(middle > 0.97, "{middle}");
-    spread(&format!("{name}, rejected"), rejections);
+    let middle = median(name, shares);
+    assert!(middle > 0.97, "{name}: {middle}");
+    median(&format!("{name}, rejections"), rejections);
 }
 
 #[test]
 fn a_capacity_that_halves_for_good_is_followed_within_ten_seconds() {
-    change("half the workers", 0.1, |model| {
+    change("half the workers", 0.9, |model| {
         model.workers /= 2;
         model.queue = if model.queue == HUGE { HUGE } else { model.queue / 2 };
     });
-    change("twice as slow", 0.1, |model| model.takes *= 2.0);
+    change("twice as slow", 0.9, |model| model.takes *= 2.0);
 }
 
 #[test]
 fn a_capacity_that_doubles_for_good_is_found_within_ten_seconds() {
-    change("twice the workers", 0.1, |model| model.workers *= 2);
-    change("twice as fast", 0.1, |model| model.takes /= 2.0);
+    change("twice the workers", 0.9, |model| model.workers *= 2);
+    change("twice as fast", 0.9, |model| model.takes /= 2.0);
 }
 
 #[test]
 fn a_server_five_times_as_slow_is_no_queue_and_does_not_keep_the_limit_down() {
-    change("five times as slow", 0.1, |model| model.takes *= 5.0);
+    change("five times as slow", 0.88, |model| model.takes *= 5.0);
 }
 
 #[test]
 fn neither_noise_nor_functions_of_different_length_make_it_collapse() {
-    for (jitter, slow) in [(0.0, 0.0), (0.5, 0.0), (0.9, 0.0), (0.3, 0.1), (0.3, 0.3), (0.3, 0.5)] {
-        for workers in [1, 4, 16, 32] {
-            for seed in 0..5 {
-                let mut sim = Sim::new(Model { workers, jitter, slow, ..MODEL }, seed);
-                sim.seconds(20.0);
-                let seen = sim.seconds(200.0);
-                println!("{workers} {jitter} {slow} {seen:?}");
-            }
+    // How much the time of a call scatters, and how many are ten times as long.
+    for (jitter, slow, least) in
+        [(0.5, 0.0, 0.95), (0.9, 0.0, 0.93), (0.3, 0.1, 0.75), (0.3, 0.3, 0.75), (0.3, 0.5, 0.85)]
+    {
+        let mut shares = Vec::new();
+        for (workers, seed) in [1, 4, 16, 32].into_iter().flat_map(|w| (0..5).map(move |s| (w, s))) {
+            let mut sim = Sim::new(Model { workers, jitter, slow, ..MODEL }, seed);
+            sim.seconds(20.0);
+            let seen = sim.seconds(200.0);
+            assert!(seen.of_capacity >= least, "{workers} workers, {jitter}, {slow}: {seen:?}");
+            shares.push(seen.of_capacity);
         }
+        let middle = median(&format!("jitter {jitter}, slow {slow}"), shares);
+        assert!(middle > 0.93, "{jitter}, {slow}: {middle}");
     }
 }
 
 #[test]
-fn a_few_random_faults_cost_little() {
-    for faults in [0.001, 0.01, 0.05] {
-        let mut sim = Sim::new(Model { workers: 16, faults, ..MODEL }, 1);
+fn a_fault_in_a_hundred_costs_little() {
+    for seed in 0..5 {
+        let mut sim = Sim::new(Model { workers: 16, faults: 0.01, ..MODEL }, seed);
         sim.seconds(10.0);
         let seen = sim.seconds(100.0);
-        println!("{faults} {seen:?}");
+        assert!(seen.of_capacity > 0.93, "{seen:?}");
     }
 }
 
 #[test]
 fn a_queue_that_grows_slowly_is_found() {
-    let mut sim = Sim::new(Model { workers: 32, ..MODEL }, 1);
-    sim.seconds(10.0);
-    for workers in (4..=32).rev() {
-        sim.model.workers = workers;
-        let seen = sim.seconds(10.0);
-        println!("{workers} {seen:?}");
-    }
-    for _ in 0..10 {
-        let seen = sim.seconds(100.0);
-        println!("{seen:?}");
+    for seed in 0..5 {
+        let mut sim = Sim::new(Model { workers: 32, ..MODEL }, seed);
+        sim.seconds(10.0);
+        for workers in (4..32).rev() {
+            sim.model.workers = workers;
+            let seen = sim.seconds(10.0);
+            assert!(seen.of_capacity > 0.9, "{workers} workers: {seen:?}");
+            assert!(seen.limit < 1.7 * workers as f64 + 6.0, "{workers} workers: {seen:?}");
+        }
+        let seen = sim.seconds(1000.0);
+        assert!(seen.of_capacity > 0.95 && seen.limit < 9.0 && seen.highest < 24, "{seen:?}");
     }
 }
 
 #[test]
-fn after_an_outage_it_is_back_in_seconds() {
+fn after_an_outage_it_is_back_in_ten_seconds() {
     let mut sim = Sim::new(Model { workers: 16, takes: 300.0, ..MODEL }, 1);
     sim.seconds(20.0);
     sim.model.faults = 1.0;
-    let seen = sim.seconds(30.0);
-    println!("{seen:?}");
+    sim.seconds(30.0);
     assert_eq!(sim.policy.limit(), 1);
     sim.model.faults = 0.0;
-    for _ in 0..10 {
-        let seen = sim.seconds(5.0);
-        println!("{seen:?}");
-    }
+    sim.seconds(10.0);
+    let seen = sim.seconds(20.0);
+    assert!(seen.of_capacity > 0.95, "{seen:?}");
 }
 
 #[test]
 fn what_the_rate_bounds_does_not_raise_the_limit() {
     let mut sim = Sim::new(Model { workers: 64, rate: 20.0, ..MODEL }, 1);
     let seen = sim.seconds(300.0);
-    println!("{seen:?}");
-}
-
-#[test]
-fn a_pause_of_the_whole_lane_after_each_rejection_would_cost_the_throughput() {
-    let mut shares = Vec::new();
-    for model in grid(&[20.0, 80.0, 300.0, 1000.0]) {
-        let mut sim = Sim::new(model, 1);
-        sim.lane_pauses = true;
-        let share = sim.answers(2000) / model.capacity();
-        shares.push(share);
-    }
-    spread("2,000 calls, lane pauses", shares);
+    assert!(seen.highest <= 8, "two are under way in the mean: {seen:?}");
+    // And a server that becomes slow meanwhile is met with a limit that is no hindrance for long.
+    sim.model.takes = 1000.0;
+    sim.seconds(20.0);
+    let good = sim.good;
+    sim.seconds(100.0);
+    let rate = (sim.good - good) as f64 / 100.0;
+    assert!(rate > 19.0, "{rate} a second of 20");
 }
