@@ -317,6 +317,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn where_the_limit_is_not_reached_a_risen_time_is_not_its_doing() {
+        let (mut policy, mut now) = grown();
+        for _ in 0..500 {
+            now += TAKES;
+            policy.answered(now, 5 * TAKES, 3);
+        }
+        assert_eq!(policy.limit(), 32);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_failures_of_one_burst_count_once() {
         let (mut policy, sent) = grown();
         for ms in 0..32 {
