@@ -35,19 +35,19 @@ pub fn serve(args: &SandboxArgs) -> Result<Exit, Failure> {
         format!("the sandbox cannot listen on port {port} of loopback; try another --port")
     })?;
     let how = lay_out(&sandbox, &dir)?;
-    show::say(&how);
-    until_signalled()?;
+    say_until_signalled(&how)?;
     show::say(&format!("sandbox: {} requests served", sandbox.requests_seen()));
     Ok(Exit::Ok)
 }
 
-/// Waits for a signal to end.
-pub(super) fn until_signalled() -> Result<(), Failure> {
+/// Says how to use it, and waits for a signal to end: one that comes right after the text counts.
+pub(super) fn say_until_signalled(how: &str) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     runtime
         .block_on(async {
             let mut interrupt = signal(SignalKind::interrupt())?;
             let mut terminate = signal(SignalKind::terminate())?;
+            show::say(how);
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}

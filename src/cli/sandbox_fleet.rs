@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 
 use super::Failure;
 use super::args::SandboxArgs;
-use super::sandbox::{make_dir, until_signalled, unwritable};
+use super::sandbox::{make_dir, say_until_signalled, unwritable};
 use super::show;
 use crate::domain::Exit;
 use crate::record::write_whole;
@@ -52,8 +52,7 @@ pub(super) fn serve(args: &SandboxArgs, servers: u16, script: &Script, dir: &Pat
     }
     make_dir(dir)?;
     lay_out(&fleet, authority.as_ref(), dir).map_err(|fault| unwritable(dir, &fault))?;
-    show::say(&how(&fleet, dir));
-    until_signalled()?;
+    say_until_signalled(&how(&fleet, dir))?;
     for Server { name, sandbox } in &fleet {
         show::say(&format!("sandbox: {name}: {} requests served", sandbox.requests_seen()));
     }
