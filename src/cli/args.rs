@@ -47,7 +47,7 @@ pub enum Command {
     /// Go on with a run that was interrupted, stopped or killed.
     #[command(after_help = RESUME_NOTES)]
     Resume(ResumeArgs),
-    /// Serve an embedded imitation of cPanel on loopback, to try mailsweep on.
+    /// Serve an embedded imitation of cPanel and WHM on loopback, to try mailsweep on.
     Sandbox(SandboxArgs),
 }
 

@@ -12,7 +12,7 @@ async fn meet(fault: Fault) -> (Sandbox, reqwest::Result<Got>) {
     (sandbox, got)
 }
 
-fn io_kind(error: &reqwest::Error) -> Option<std::io::ErrorKind> {
+pub(super) fn io_kind(error: &reqwest::Error) -> Option<std::io::ErrorKind> {
     let mut cause = error.source();
     while let Some(error) = cause {
         if let Some(io) = error.downcast_ref::<std::io::Error>() {

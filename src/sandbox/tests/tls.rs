@@ -92,7 +92,9 @@ async fn misbehaviour_looks_the_same_through_tls() {
     let denied = call().await.unwrap();
     assert_eq!((denied.status, denied.body.ends_with("}\r\n")), (403, true));
     assert!(!is_suspended(&sandbox));
-    assert!(call().await.is_err() && is_suspended(&sandbox));
+    let reset = call().await.err().expect("no answer");
+    assert_eq!(misbehaviour::io_kind(&reset), Some(std::io::ErrorKind::ConnectionReset), "{reset:?}");
+    assert!(is_suspended(&sandbox));
     assert!(call().await.err().is_some_and(|e| e.is_body() || e.is_decode()));
     let cut = call().await.unwrap();
     assert!(cut.status == 200 && serde_json::from_str::<Value>(&cut.body).is_err());
