@@ -64,7 +64,7 @@ impl Breaker {
     }
 
     /// Notes a good answer at `now`.
-    pub fn good_at(&mut self, now: Instant) {
+    pub fn good(&mut self, now: Instant) {
         match self.permit(now) {
             Permit::Normal => {
                 self.failures_in_a_row = 0;
@@ -75,11 +75,6 @@ impl Breaker {
             // A request from before it tripped: where half fails, the other half is still coming in.
             Permit::Wait(_) => {}
         }
-    }
-
-    /// Notes a good answer that came now.
-    pub fn good(&mut self) {
-        self.good_at(Instant::now());
     }
 
     /// Notes a failure; returns the rest that begins now, if one does.
@@ -161,7 +156,7 @@ mod tests {
         }
         assert!((0.5..=1.0).contains(&rests[0]), "{rests:?}");
         assert!(rests[7] > 15.0 && rests.iter().all(|rest| *rest <= 30.0), "{rests:?}");
-        breaker.good_at(Instant::now());
+        breaker.good(Instant::now());
         assert_eq!(breaker.permit(Instant::now()), Permit::Normal);
         assert_eq!(breaker.failed(Instant::now(), &mut random), None, "and counts afresh");
     }
@@ -179,7 +174,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(every_ms)).await;
             let now = Instant::now();
             if good(n) {
-                breaker.good_at(now);
+                breaker.good(now);
             } else if breaker.failed(now, &mut random).is_some() {
                 return Some(n + 1);
             }
@@ -215,11 +210,11 @@ mod tests {
     async fn good_answers_from_before_it_tripped_do_not_close_it_and_a_good_probe_clears_the_window() {
         let mut breaker = Breaker::default();
         assert!(trips(&mut breaker, 10, 100, |n| n % 2 == 0).await.is_some());
-        breaker.good_at(Instant::now());
+        breaker.good(Instant::now());
         let Permit::Wait(until) = breaker.permit(Instant::now()) else { panic!("it rests") };
         tokio::time::sleep_until(until).await;
         assert_eq!(breaker.permit(Instant::now()), Permit::Probe);
-        breaker.good_at(Instant::now());
+        breaker.good(Instant::now());
         assert_eq!(breaker.permit(Instant::now()), Permit::Normal);
         let again = trips(&mut breaker, 10, 100, |n| n % 2 == 0).await;
         assert!(again.is_some_and(|n| n >= 20), "counted afresh: {again:?}");

@@ -10,7 +10,8 @@
 //! itself: in a queue the time is proportional to what is in flight, so by Little's law fewer in
 //! flight take proportionally less. Where they do not, it was no queue but a slower server or another
 //! function; then the base rises and the decrease is taken back. A wrong decrease, from noise or from
-//! a change, so costs one round, and nothing has to be measured for its own sake, unless no decrease has come for long.
+//! a change, so costs one round, and
+//! nothing has to be measured for its own sake, unless no decrease has come for long.
 
 use std::time::Duration;
 
@@ -34,6 +35,9 @@ const LOOK: f64 = 0.7;
 
 /// However much times scatter, more over the base than this and [`RISEN`] is a queue.
 const MOST_ERROR: f64 = 0.6;
+
+/// Less than so many seconds is no queue but the network's scatter, or our own.
+const LEAST_QUEUE_S: f64 = 0.005;
 
 /// The first base is the mean of so many answers.
 const LEAST_KNOWN: f64 = 16.0;
@@ -209,7 +213,8 @@ impl Concurrency {
         // A mean of few answers, or of such as scatter, says less: two of its standard errors.
         let variance = (self.round.squares / answers - rtt * rtt).max(0.0);
         let error = (variance / answers).sqrt() / rtt;
-        if rtt > base * (RISEN + (2.0 * error).clamp(1.0 / answers, MOST_ERROR)) {
+        let error = (2.0 * error).max(1.0 / answers).min(MOST_ERROR);
+        if rtt > base * (RISEN + error) && rtt - base > LEAST_QUEUE_S {
             if !self.doubling {
                 self.look(rtt, (base / rtt * BELOW).max(0.5));
             }

@@ -12,6 +12,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::breaker::{Breaker, Permit};
+use super::budget::Budget;
+use super::concurrency::Concurrency;
 use super::limiter::Limiter;
 use super::limits::{Limits, MaxErrors};
 use super::order::{Chains, Queue, Stage};
@@ -128,6 +130,10 @@ pub struct Lane<'a> {
     begun: VecDeque<(u64, Active)>,
     retries: BinaryHeap<Reverse<Retry>>,
     limiter: Limiter,
+    concurrency: Concurrency,
+    budget: Budget,
+    /// Whether the budget has let the next retry through, which then waits for the rate alone.
+    is_retry_granted: bool,
     breaker: Breaker,
     paused_until: Option<Instant>,
     /// Answers that were not the API's since the last good one.
@@ -205,6 +211,9 @@ impl<'a> Lane<'a> {
             doors: doors.into_iter().enumerate().map(door).collect(),
             accounts,
             limiter: known.limiter.unwrap_or_else(|| Limiter::new(&limits)),
+            concurrency: Concurrency::new(limits.jobs.get() as usize),
+            budget: Budget::new(Instant::now()),
+            is_retry_granted: false,
             limits,
             in_flight: 0,
             unrecorded: 0,
@@ -261,14 +270,15 @@ impl<'a> Lane<'a> {
         if self.halted.is_some() {
             return Turn::Rest;
         }
-        let busy = self.in_flight + self.unrecorded;
+        let busy = self.busy();
         match self.most_at_once(now) {
             Err(until) => return Turn::Wait(until),
             Ok(most) if busy >= most || self.is_alone => return Turn::Rest,
             Ok(_) => {}
         }
-        let due = self.retries.peek().map(|Reverse(retry)| retry.due);
-        let retry = self.retries.peek().filter(|Reverse(retry)| retry.due <= now);
+        let due = self.retry_due(now);
+        let is_retry = due.is_some_and(|due| due <= now);
+        let retry = self.retries.peek().filter(|_| is_retry);
         let begun = self.begun.front().filter(|(record, _)| *record <= written);
         let next = retry.map(|Reverse(retry)| retry.active).or(begun.map(|(_, active)| *active));
         let Some(next) = next else { return due.map_or(Turn::Rest, Turn::Wait) };
@@ -283,13 +293,43 @@ impl<'a> Lane<'a> {
             }
             return Turn::Wait(free_at);
         }
-        if retry.is_some() {
+        if is_retry {
             self.retries.pop();
+            self.is_retry_granted = false;
         } else {
             self.begun.pop_front();
+            self.budget.request(now);
         }
         self.is_alone = is_first;
+        self.concurrency.sent(busy + 1);
         Turn::Send(next)
+    }
+
+    /// Requests that hold a slot.
+    fn busy(&self) -> usize {
+        self.in_flight + self.unrecorded
+    }
+
+    /// How many requests may be on their way at present, as long as nothing else bounds them.
+    pub fn limit(&self) -> usize {
+        self.concurrency.limit()
+    }
+
+    /// When the next retry may be sent, as far as it and the budget are concerned.
+    fn retry_due(&mut self, now: Instant) -> Option<Instant> {
+        let Reverse(Retry { due, active }) = self.retries.peek()?;
+        // To ask a server whether it is back is no burden that a budget has to keep off it.
+        let is_probe = self.breaker.permit(now) == Permit::Probe;
+        if *due > now || self.is_retry_granted || is_probe || !self.door(active.account).is_proven {
+            return Some(*due);
+        }
+        match self.budget.may_retry(now) {
+            Ok(()) => {
+                self.is_retry_granted = true;
+                Some(*due)
+            }
+            Err(until) => Some(until),
+        }
     }
 
     /// Takes operations from the queue that are to be begun now, so that their records are safe by
@@ -335,13 +375,13 @@ impl<'a> Lane<'a> {
         }
         match self.breaker.permit(now) {
             Permit::Wait(until) => Err(until),
-            Permit::Normal if self.is_proven() => Ok(self.limits.jobs.get() as usize),
+            Permit::Normal if self.is_proven() => Ok(self.concurrency.limit()),
             Permit::Normal | Permit::Probe => Ok(1),
         }
     }
 
     fn has_room(&self, now: Instant, account: u32) -> bool {
-        let busy = self.in_flight + self.unrecorded;
+        let busy = self.busy();
         let most = if self.door(account).is_proven { usize::MAX } else { 1 };
         !self.is_alone && self.most_at_once(now).is_ok_and(|room| busy < room.min(most))
     }
@@ -351,7 +391,7 @@ impl<'a> Lane<'a> {
         if !self.is_proven() {
             return usize::from(self.in_flight == 0 && self.retries.is_empty());
         }
-        let jobs = self.limits.jobs.get() as usize;
+        let jobs = self.concurrency.limit();
         match self.limits.rate.calls_per_second() {
             None => jobs.min(MOST_AHEAD),
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -359,10 +399,12 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// A call has come back, or is not waited for any more.
-    pub fn landed(&mut self) {
+    /// A call has come back, or is not waited for any more. Returns how many held a slot with it.
+    pub fn landed(&mut self) -> usize {
+        let busy = self.busy();
         self.in_flight -= 1;
         self.is_alone = false;
+        busy
     }
 
     /// Puts an operation back until it is to be tried again.
@@ -395,22 +437,25 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Notes a good answer to an account's call.
-    pub fn good(&mut self, account: u32) {
+    /// Notes a good answer to an account's call, which took so long while so many held a slot.
+    pub fn good(&mut self, account: u32, now: Instant, took: Duration, busy: usize) {
+        self.concurrency.answered(now, took, busy);
         let door = self.accounts[account as usize].door;
         self.doors[door].is_proven = true;
         self.good_answers += 1;
         self.foreign_in_a_row = 0;
-        self.breaker.good();
+        self.breaker.good(now);
         self.outage.good();
     }
 
-    /// Notes an answer that was not good. `wait` is how long its operation waits.
+    /// Notes an answer that was not good, after it `took` so long. `wait` is how long its operation
+    /// waits.
     pub fn bad(
         &mut self,
         verdict: &Verdict,
         wait: Duration,
         now: Instant,
+        took: Duration,
         random: &mut fastrand::Rng,
     ) -> Bad {
         // Before a pause is set, which is then left out of the outage that begins here.
@@ -418,9 +463,14 @@ impl<'a> Lane<'a> {
         let mut rest = None;
         match verdict {
             Verdict::Throttled { after, .. } => {
-                let pause = after.unwrap_or(wait).min(LONGEST_PAUSE);
-                self.pause(now, pause);
-                rest = Some(pause);
+                // Fewer at once is what a full server needs; one that has but one at a time already
+                // can only be given time. A pause for each «no» would cost most of what it can do.
+                let pause = after.or((self.concurrency.limit() == 1).then_some(wait));
+                self.concurrency.pushed_back(now, took);
+                if let Some(pause) = pause.map(|pause| pause.min(LONGEST_PAUSE)) {
+                    self.pause(now, pause);
+                    rest = Some(pause);
+                }
             }
             Verdict::Foreign { class, .. } => {
                 self.foreign_in_a_row += 1;
@@ -431,7 +481,12 @@ impl<'a> Lane<'a> {
                     );
                 }
             }
-            _ => rest = self.breaker.failed(now, random),
+            verdict => {
+                if verdict.is_open() {
+                    self.concurrency.pushed_back(now, took);
+                }
+                rest = self.breaker.failed(now, random);
+            }
         }
         if is_out { Bad::Outage } else { Bad::GoOn { rest } }
     }

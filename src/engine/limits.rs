@@ -36,7 +36,9 @@ impl Default for Limits {
         Limits {
             rate: Rate::per_second(10),
             burst: None,
-            jobs: NonZeroU32::MIN.saturating_add(3),
+            // At 10/s and a second a call ten are under way: so the rate governs, not this, up to 1.6 s
+            // a call. It is only the most: how many are in use adapts below it.
+            jobs: NonZeroU32::MIN.saturating_add(15),
             retries: 4,
             max_errors: MaxErrors::Percent(50),
             max_outage: Duration::from_secs(300),

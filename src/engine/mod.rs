@@ -7,9 +7,9 @@
 //! [`Event`]s.
 
 mod breaker;
-#[cfg_attr(not(test), expect(dead_code, reason = "lanes do not use it yet"))]
 mod budget;
-#[cfg_attr(not(test), expect(dead_code, reason = "lanes do not use it yet"))]
+#[cfg(test)]
+mod capacity_tests;
 mod concurrency;
 #[cfg(test)]
 mod concurrency_tests;

@@ -190,7 +190,7 @@ impl<'a, 'o> Run<'a, 'o> {
             .lanes
             .iter()
             .map(|lane| {
-                let limit = Some(lane.limits.jobs.get());
+                let limit = u32::try_from(lane.limit()).ok();
                 LaneFigures { server: &lane.name, in_flight: lane.in_flight, limit }
             })
             .collect();
@@ -250,7 +250,8 @@ impl<'a, 'o> Run<'a, 'o> {
         self.under_way.retain(|(_, op, _)| *op != active.op);
         let function = function(self.job, active.op);
         let lane = &mut self.lanes[index];
-        lane.landed();
+        let busy = lane.landed();
+        let took = now - sent;
         let proven = lane.is_proven();
         let step = active.tries.step(
             &verdict,
@@ -262,7 +263,7 @@ impl<'a, 'o> Run<'a, 'o> {
         let wait = if let Step::Again(wait) = step { wait } else { Duration::ZERO };
         let bad = match (&step, &verdict) {
             (Step::End(..), _) => {
-                lane.good(active.account);
+                lane.good(active.account, now, took, busy);
                 Bad::GoOn { rest: None }
             }
             (Step::Halt(class), _) => {
@@ -271,7 +272,9 @@ impl<'a, 'o> Run<'a, 'o> {
                 }
                 Bad::Halt(*class, halt_reason(&verdict, lane.good_answers))
             }
-            (Step::UsedUp(..) | Step::Again(_), verdict) => lane.bad(verdict, wait, now, &mut self.random),
+            (Step::UsedUp(..) | Step::Again(_), verdict) => {
+                lane.bad(verdict, wait, now, took, &mut self.random)
+            }
         };
         let (open, class) = (verdict.is_open(), verdict.class());
         let error = verdict.into_error();
