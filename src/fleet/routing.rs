@@ -141,7 +141,8 @@ impl<'a> Router<'a> {
             return Route::Left(left);
         }
         let domain = domain_of(address);
-        let Some(number) = self.fleet.servers.iter().position(|spec| spec.name == server) else {
+        let is_it = |spec: &Server| spec.name == server || spec.logins.iter().any(|l| l.name == server);
+        let Some(number) = self.fleet.servers.iter().position(is_it) else {
             let why = format!("{server}, where it was, is not in the configuration any more");
             return left(Status::Blocked, ErrorClass::Moved, why);
         };
@@ -171,7 +172,9 @@ impl<'a> Router<'a> {
             1 => String::new(),
             n => format!(" and {} more", n - 1),
         };
-        let silent = self.silent(self.logins());
+        // Of a server that was left out nothing was expected.
+        let in_it = self.logins().into_iter().filter(|(server, _)| !self.heard[*server].is_left_out);
+        let silent = self.silent(in_it.collect());
         Some(format!("{first}{more} may also be at {silent}, which said nothing: it goes where it was found"))
     }
 
@@ -240,8 +243,11 @@ impl<'a> Router<'a> {
             hits.retain(|hit| hit.account == said.account);
         }
         let Some(first) = hits.first().copied() else {
-            let server = &self.server(candidates[0].0).name;
-            return left(Status::Blocked, ErrorClass::Moved, self.moved(domain, server, said.account));
+            let silent = self.silent_of(&candidates);
+            if said.server.is_none() && !silent.is_empty() {
+                return self.unrouted(&format!("account {} with {domain}", said.account), silent);
+            }
+            return self.lacking(domain, said);
         };
         if hits.iter().any(|hit| (hit.server, hit.account) != (first.server, first.account)) {
             return self.ambiguous(domain, &hits);
@@ -285,16 +291,15 @@ impl<'a> Router<'a> {
             if self.is_rehearsal {
                 return Route::Open;
             }
-            let names = self.silent(silent);
-            let why = format!("{domain} was found nowhere, and {names} did not say which domains it has");
-            return left(Status::NotAttempted, ErrorClass::Unrouted, why);
+            return self.unrouted(domain, silent);
         }
+        // It may be at one that was left out, but for those whose domains are known all the same.
+        let out = self.silent_of(out);
         if said.server.is_none() && !out.is_empty() {
-            return self.excluded(domain, out);
+            return self.excluded(domain, &out);
         }
         if !said.account.is_empty() {
-            let server = said.server.map_or_else(|| "any server".to_owned(), str::to_owned);
-            return left(Status::Blocked, ErrorClass::Moved, self.moved(domain, &server, said.account));
+            return self.lacking(domain, said);
         }
         let why = match said.server {
             Some(server) => format!("{server} does not have {domain}: correct the row's server"),
@@ -305,6 +310,18 @@ impl<'a> Router<'a> {
             None => format!("none of the configured servers has {domain}"),
         };
         left(Status::Blocked, ErrorClass::NoServer, why)
+    }
+
+    fn unrouted(&self, what: &str, silent: Vec<(usize, usize)>) -> Route {
+        let names = self.silent(silent);
+        let why = format!("{what} was found nowhere, and {names} did not say which domains it has");
+        left(Status::NotAttempted, ErrorClass::Unrouted, why)
+    }
+
+    /// The account that the row names does not have the domain, where the row says.
+    fn lacking(&self, domain: &str, said: Said<'_>) -> Route {
+        let error = self.moved(domain, said.server.unwrap_or("any server"), said.account);
+        left(Status::Blocked, ErrorClass::Moved, error)
     }
 
     fn is_configured_for(&self, domain: &str, at: &(usize, usize)) -> bool {
