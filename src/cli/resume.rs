@@ -98,11 +98,14 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
         fleet: &fleet,
         heard: &survey.heard,
         lists: &lists,
+        names: facts.input.options.servers.as_deref().unwrap_or_default(),
         recorded: Some(opened.ledger.places()),
         is_rehearsal: false,
     };
-    let is_blocked = |op| matches!(opened.ledger.ended(op), Some((Status::Blocked, _)));
-    let routed = routing.route(plan.to_do.iter().copied(), is_blocked);
+    let is_blocked = |op: &&u32| matches!(opened.ledger.ended(**op), Some((Status::Blocked, _)));
+    let mailbox = |op: &u32| job.operations[*op as usize].mailbox;
+    let anew = plan.to_do.iter().filter(is_blocked).map(mailbox).collect();
+    let routed = routing.route(plan.to_do.iter().copied(), &anew);
     routed.warnings.iter().for_each(|warning| live.note(warning));
     let left_alone: HashSet<u32> = routed.left_alone.iter().copied().collect();
     let mut to_do = plan.to_do;
@@ -155,15 +158,11 @@ fn servers(args: &ResumeArgs, config: &Config, recorded: Fleet) -> anyhow::Resul
             if anew.servers.is_empty() {
                 bail!("{} has no [[server]]", path.display());
             }
-            // The operations name servers by their place among the names.
             let (before, now) = (names(&recorded), names(&anew));
             if let Some(missing) = before.iter().find(|name| !now.contains(name)) {
                 bail!("{} lacks {missing}, which is a server of this run: put it back", path.display());
             }
-            let mut servers = anew.servers;
-            let place = |server: &Server| before.iter().position(|name| *name == server.name);
-            servers.sort_by_key(|server| place(server).unwrap_or(usize::MAX));
-            Fleet { servers, protect: anew.protect }
+            anew
         }
     };
     for server in &mut fleet.servers {
@@ -341,7 +340,9 @@ fn waits_for_resume(dir: &RunDir) -> bool {
     let interrupted = [Exit::Interrupted, Exit::Terminated, Exit::Unwritable].map(Exit::code);
     // A halt or a stop may have left nothing but operations whose last try has an open outcome.
     let cut_short = [Exit::Halted, Exit::Stopped].map(Exit::code).contains(&summary.exit_code);
+    let left = summary.counts.get(&Status::NotAttempted).copied().unwrap_or(0);
+    let excluded = summary.error_classes.get(&ErrorClass::Excluded).copied().unwrap_or(0);
     interrupted.contains(&summary.exit_code)
-        || summary.counts.contains_key(&Status::NotAttempted)
+        || left > excluded
         || cut_short && summary.counts.contains_key(&Status::Unknown)
 }

@@ -1,8 +1,7 @@
 //! Every mailbox of a job on its way: to a server and account, or to nowhere with a reason.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::ground::names;
 use super::select::Lists;
 use crate::domain::{ErrorClass, Status};
 use crate::fleet::{Fleet, Heard, Route, Router, Said};
@@ -31,6 +30,8 @@ pub struct Routing<'a> {
     pub fleet: &'a Fleet,
     pub heard: &'a [Heard],
     pub lists: &'a Lists,
+    /// The names that rows may give, as they were when the input was first read.
+    pub names: &'a [String],
     /// Where mailboxes were put in earlier sessions.
     pub recorded: Option<&'a Places>,
     /// Whether nothing was asked on purpose.
@@ -38,12 +39,10 @@ pub struct Routing<'a> {
 }
 
 impl Routing<'_> {
-    /// Routes the mailboxes of these operations. `anew` says of an operation that what was recorded
-    /// of its mailbox does not count.
-    pub fn route(&self, to_do: impl Iterator<Item = u32>, anew: impl Fn(u32) -> bool) -> Routed {
+    /// Routes the mailboxes of these operations. For those in `anew` what was recorded does not count.
+    pub fn route(&self, to_do: impl Iterator<Item = u32>, anew: &HashSet<MailboxId>) -> Routed {
         let Routing { job, fleet, heard, .. } = *self;
         let router = Router::new(fleet, heard, self.is_rehearsal);
-        let names = names(fleet);
         let is_resumed = self.recorded.is_some();
         let mut routed = Routed {
             places: Places::new(job.mailboxes.len()),
@@ -68,11 +67,11 @@ impl Routing<'_> {
             if slot.is_none() {
                 let said = &job.destinations[job.mailboxes.destination(mailbox) as usize];
                 let said = Said {
-                    server: said.server.and_then(|at| names.get(at as usize)).map(String::as_str),
+                    server: said.server.and_then(|at| self.names.get(at as usize)).map(String::as_str),
                     account: &said.account,
                 };
                 let recorded = self.recorded.and_then(|places| places.of(mailbox));
-                let recorded = recorded.filter(|place| !place.account.is_empty() && !anew(op));
+                let recorded = recorded.filter(|place| !place.account.is_empty() && !anew.contains(&mailbox));
                 let mut route = match recorded {
                     Some(Place { server, account }) => router.again(address, server, account),
                     None => router.route(address, said),

@@ -1,5 +1,6 @@
 //! `mailsweep run`: check everything, say what is about to happen, ask, do it.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -71,9 +72,10 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let mut live = Live::start(&args.output);
     let route = |survey: &Survey| {
         let heard = &survey.heard;
-        let routing =
-            Routing { job: &job, fleet, heard, lists: &lists, recorded: None, is_rehearsal: args.dry_run };
-        routing.route(callable(&job).into_iter(), |_| false)
+        let names = facts.input.options.servers.as_deref().unwrap_or_default();
+        let (job, lists, is_rehearsal) = (&job, &lists, args.dry_run);
+        let routing = Routing { job, fleet, heard, lists, names, recorded: None, is_rehearsal };
+        routing.route(callable(job).into_iter(), &HashSet::new())
     };
     let runs_dir = runs_dir(&ground.config);
     if args.dry_run {
@@ -96,6 +98,9 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let survey = if ground.is_sandbox {
         Survey::silent(fleet, &left_out)
     } else {
+        if !args.yes && !job.operations.is_empty() {
+            show::can_ask(&args.job)?;
+        }
         let reach = reach.insert(Reach::servers(fleet, &credentials, &run_id, false)?);
         let state = state.insert(StateDir::from_environment().map_err(state_failure)?);
         let surveyor = Surveyor {
@@ -108,7 +113,8 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
             operator: &facts.operator,
             live: &live,
         };
-        surveyor.survey(state, &left_out, |_| true, &runtime)?
+        let has_calls = !callable(&job).is_empty();
+        surveyor.survey(state, &left_out, |_| has_calls, &runtime)?
     };
     let routed = route(&survey);
     let title = format!("About to carry out {}:", input.name());

@@ -113,12 +113,23 @@ pub fn say(text: &str) {
     Live::with(false, false, LogFormat::Text).say_and_end(text);
 }
 
+fn unasked() -> anyhow::Error {
+    anyhow::anyhow!("not started: there is no terminal to ask at; add --yes to start without a question")
+}
+
+/// Whether there is a terminal to ask at: that there is none is said before anything is sent.
+pub fn can_ask(job: &Path) -> Result<(), anyhow::Error> {
+    let can = if job == Path::new("-") {
+        std::fs::File::options().read(true).write(true).open("/dev/tty").is_ok()
+    } else {
+        std::io::stdin().is_terminal()
+    };
+    if can { Ok(()) } else { Err(unasked()) }
+}
+
 /// Asks whether to go on. With no terminal to ask at, the answer is no, and it says what to type.
 pub fn may_go_on(job: &Path) -> Result<(), anyhow::Error> {
     const PROMPT: &str = "Go on?";
-    let unasked = || {
-        anyhow::anyhow!("not started: there is no terminal to ask at; add --yes to start without a question")
-    };
     let is_yes = if job == Path::new("-") {
         let terminal =
             std::fs::File::options().read(true).write(true).open("/dev/tty").map_err(|_| unasked())?;

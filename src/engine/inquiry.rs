@@ -135,7 +135,9 @@ impl Asker<'_> {
             Ok(_) => Err((ErrorClass::BadAnswer, "the answer holds no list of domains".to_owned())),
             // A reseller may lack the right to list them, and still learn whose a domain is.
             Err(silence) if question == Question::DomainInfo && !self.is_halted() => {
-                self.owners(reader, domains).await.map_err(|_| silence)
+                let told = self.owners(reader, domains).await;
+                // A refusal of the credential says more than one of the list.
+                told.map_err(|later| if self.is_halted() { later } else { silence })
             }
             Err(silence) => Err(silence),
         };

@@ -174,6 +174,11 @@ impl Ledger {
             slot.under_way = false;
             slot.open = true;
         }
+        // It is routed again; if it is then left for another reason, that is the one to tell.
+        let waits = (Some(Status::NotAttempted), Some(ErrorClass::Unrouted));
+        for slot in self.slots.iter_mut().filter(|slot| (slot.status, slot.class) == waits) {
+            slot.status = None;
+        }
         self.session_servers = session
             .servers
             .iter()
@@ -315,6 +320,10 @@ impl Ledger {
     ) -> (Status, Option<ErrorClass>, Reason) {
         let halted = home.and_then(|name| self.servers.iter().find(|t| t.name == name)?.halted.as_ref());
         let (class, why) = match (halted, &self.stop) {
+            // Nobody asked again where it belongs.
+            (None, _) if slot.class == Some(ErrorClass::Unrouted) && home.is_none() => {
+                (ErrorClass::Unrouted, "")
+            }
             (Some((class, why)), _) | (None, Some((class, why))) => (*class, why.as_str()),
             (None, None) => (ErrorClass::Interrupted, "the session ended before this operation was done"),
         };
@@ -427,6 +436,34 @@ mod tests {
         assert_eq!(standing(&entries, 1).reason, Reason::Text("halted".into()));
         let next = standing(&[&entries[..], &[session()]].concat(), 1);
         assert_eq!(next.class, Some(ErrorClass::Interrupted), "a halt is over with its session");
+    }
+
+    #[test]
+    fn unrouted_is_over_once_it_has_a_place_and_stays_so_long_as_it_has_none() {
+        let unrouted = Entry::End(Ended {
+            class: Some(ErrorClass::Unrouted),
+            server: None,
+            ms: None,
+            error: "nobody has it".into(),
+            ..match ended(0, Status::NotAttempted) {
+                Entry::End(ended) => ended,
+                _ => unreachable!(),
+            }
+        });
+        let mut ledger = Ledger::new(&job());
+        for entry in [session(), unrouted, close(), session()] {
+            ledger.apply(&entry, 7);
+        }
+        let left_alone = ledger.standing(&job(), 0);
+        assert_eq!((left_alone.status, left_alone.class), (Status::NotAttempted, Some(ErrorClass::Unrouted)));
+        assert_eq!(left_alone.reason, Reason::Journal(7));
+        let (account, mailboxes) = ("exampleu".to_owned(), vec![(0, 0)]);
+        ledger.apply(&Entry::Route { at: Stamp(0), server: 0, account, mailboxes }, 8);
+        let (class, reason) = (ErrorClass::Auth, "refused".to_owned());
+        ledger.apply(&Entry::Halt { at: Stamp(0), server: 0, class, reason }, 9);
+        let halted = ledger.standing(&job(), 0);
+        assert_eq!((halted.status, halted.class), (Status::NotAttempted, Some(ErrorClass::Auth)));
+        assert_eq!(halted.reason, Reason::Text("refused".into()));
     }
 
     #[test]
