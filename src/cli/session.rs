@@ -70,10 +70,10 @@ pub struct Closed {
 pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, Failure> {
     let begun = Instant::now();
     open(&mut work)?;
-    let mut done_before =
-        (0..work.job.operations.len() as u32).filter(|op| work.ledger.ended(*op).is_some()).count();
+    let is_done = |op: &u32| !is_waiting(work.ledger.ended(*op));
+    let mut done_before = (0..work.job.operations.len() as u32).filter(is_done).count();
     // What is taken up again is still to be done.
-    done_before -= work.to_do.iter().filter(|op| work.ledger.ended(**op).is_some()).count();
+    done_before -= work.to_do.iter().filter(|op| is_done(op)).count();
     let lanes = lanes(&mut work);
     let Work { dir, job, order, sessions, again, runtime, .. } = work;
     let clock = Stamp::now;

@@ -1,4 +1,5 @@
 //! Several servers at once, and the configuration that names them.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::net::TcpListener;
 use std::process::Command;
