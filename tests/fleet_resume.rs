@@ -176,6 +176,23 @@ fn a_resume_keeps_to_the_recorded_account_and_looks_anew_only_when_told() {
 }
 
 #[test]
+fn a_mailbox_is_looked_for_anew_with_all_that_is_left_of_it() {
+    let place = Place::new();
+    let server = serve(&[("alfa", "u0@a.example")]);
+    place.configure(&[whm("one", &server.url())]);
+    server.set_script(Script::of([refused_from(2)]));
+    place.write("job.csv", "email,action,channel\nu0@a.example,suspend,outgoing+login\n");
+    expect(place.fleet_run(&[]), 4);
+    server.set_script(Script::default());
+    server.change(|world| *world = fleet::world(&[("beta", "u0@a.example")])).unwrap();
+    place.write("logins", "email,channel\nu0@a.example,login\n");
+    expect(place.resume(&["--only", "logins"]), 1);
+    assert_eq!(place.ends()[1], "blocked/moved");
+    expect(place.resume(&["--retry", "moved"]), 0);
+    assert_eq!(place.places(), ["one/beta"; 2]);
+}
+
+#[test]
 fn a_resume_takes_the_servers_anew_where_it_is_told_and_rows_keep_the_names_they_gave() {
     let place = Place::new();
     let shared = serve(&[("alfa", "u0@a.example"), ("beta", "u0@b.example")]);

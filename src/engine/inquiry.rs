@@ -386,6 +386,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_credential_that_is_refused_while_owners_are_asked_for_is_told_as_refused() {
+        let no = Verdict::Rejected { class: ErrorClass::NotPermitted, error: "Access denied".into() };
+        let server = [Script::of([bad(no), bad(Verdict::Refused { error: "HTTP 401".into() })])];
+        let told = ask(inquiry(&server, &Limits::default(), &["example.com".to_owned()]), 1).await;
+        assert_eq!(told[0].refused, Some(0), "it is to be remembered");
+        assert!(matches!(told[0].lists[..], [Listed::Silent { class: ErrorClass::Auth, .. }]));
+        assert!(told[0].known.halted.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_pause_that_the_server_asks_for_is_kept() {
         let slow_down = Verdict::Throttled { after: Some(Duration::from_secs(7)), error: "slow down".into() };
         let server = [Script::of([bad(slow_down), domains()])];
