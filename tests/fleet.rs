@@ -43,9 +43,9 @@ fn three_bad_servers_cost_four_good_ones_nothing_and_are_taken_up_once_mended() 
     let ends = |of: [&'static str; 7]| of.into_iter().flat_map(|end| [end; 3]).collect::<Vec<_>>();
     let waits = "not_attempted/unrouted";
     assert_eq!(place.ends(), ends(["ok", "ok", "ok", "ok", waits, waits, waits]));
-    for n in 0..4 {
+    for (n, name) in names.iter().enumerate().take(4) {
         assert_eq!(place.places()[3 * n], format!("good{n}/acc{n}"));
-        assert_eq!(place.halted(names[n]), "");
+        assert_eq!(place.halted(name), "");
     }
     assert!(place.halted("dead").contains("refused"), "{}", place.halted("dead"));
     assert!(place.halted("wrong").contains("the server refused the credential"), "{}", place.halted("wrong"));

@@ -232,7 +232,7 @@ fn a_resume_takes_the_servers_anew_where_it_is_told_and_rows_keep_the_names_they
 
 /// A slow server and a free one, and a run at work on the slow one.
 fn at_work(place: &Place) -> (Sandbox, Sandbox, std::process::Child) {
-    let busy = serve_slowly(&[("alfa", &many(40, "a.example"))], 40);
+    let busy = serve_slowly(&[("alfa", &many(40, "a.example"))], 90);
     let free = serve(&[("beta", &many(2, "b.example"))]);
     place.configure(&[whm("busy", &busy.url()) + "domains = [\"a.example\"]\n"]);
     place.write("job.csv", logins(&[&many(40, "a.example")]));

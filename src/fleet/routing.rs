@@ -78,10 +78,13 @@ pub struct Router<'a> {
     listed: HashMap<&'a str, Vec<Hit<'a>>>,
     /// Whose configuration names a domain.
     configured: HashMap<&'a str, Vec<(usize, usize)>>,
-    known: RefCell<HashMap<(String, Option<String>, String), Route>>,
+    known: RefCell<HashMap<Asked, Route>>,
     /// Domains that were found while a server was silent.
     found_despite_silence: RefCell<BTreeSet<String>>,
 }
+
+/// A domain, and the server and account of the row that it stands in.
+type Asked = (String, Option<String>, String);
 
 #[derive(Clone, Copy, Debug)]
 struct Hit<'a> {
