@@ -54,8 +54,8 @@ pub struct Surveyor<'a> {
 }
 
 impl Surveyor<'_> {
-    /// Takes the servers' locks, asks who was not refused lately, and lets those go that are not
-    /// needed. `is_needed` says of a server whether it is to be spoken to at all.
+    /// Takes the servers' locks and asks who has not refused us lately. `is_needed` says of a server
+    /// whether it is to be spoken to at all.
     pub fn survey(
         &self,
         state: &StateDir,
