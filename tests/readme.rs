@@ -191,6 +191,7 @@ fn every_long_flag_is_named_and_no_other() {
     let helped = |command: &str| flags(&stdout(&expect(place.mailsweep(&[command, "--help"]), 0)));
     let mut known = helped("run");
     known.extend(helped("resume"));
+    known.extend(helped("check"));
     let told = flags(&readme);
     let missing: Vec<_> = known.difference(&told).collect();
     assert!(missing.is_empty(), "in the help, not in README: {missing:?}");

@@ -47,6 +47,8 @@ pub enum Command {
     /// Go on with a run that was interrupted, stopped or killed.
     #[command(after_help = RESUME_NOTES)]
     Resume(ResumeArgs),
+    /// Ask each server whether it can be reached, takes its credential, and until when.
+    Check(CheckArgs),
     /// Serve an embedded imitation of cPanel and WHM on loopback, to try mailsweep on.
     Sandbox(SandboxArgs),
 }
@@ -170,13 +172,30 @@ fn delimiter(text: &str) -> Result<u8, String> {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Server")]
 pub struct ServerArgs {
+    #[command(flatten)]
+    pub target: TargetArgs,
+
+    /// How calls are sent: with get the mailbox's address is in the URL, which servers log, with
+    /// post it is not. `release` is always post [default: get].
+    #[arg(long, value_name = "METHOD", value_enum)]
+    pub method: Option<MethodArg>,
+
+    /// Use an embedded imitation server, filled with the job's own mailboxes, instead of a real one.
+    #[arg(long, conflicts_with = "server")]
+    pub sandbox: bool,
+}
+
+/// Which servers there are.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Server")]
+pub struct TargetArgs {
     /// The servers, as a configuration file lists them [default: mailsweep.toml here, then
     /// mailsweep/mailsweep.toml in the configuration directory].
     #[arg(long, value_name = "FILE", env = "MAILSWEEP_CONFIG", hide_env_values = true)]
     pub config: Option<PathBuf>,
 
     /// One server: scheme, host and port, such as https://web01.example.net:2083.
-    #[arg(long, value_name = "URL", requires = "user", conflicts_with = "sandbox")]
+    #[arg(long, value_name = "URL", requires = "user")]
     pub server: Option<String>,
 
     /// The cPanel account that owns the mailboxes, or the WHM user: a login name, not an address.
@@ -191,18 +210,9 @@ pub struct ServerArgs {
     #[arg(long, value_name = "API", requires = "server")]
     pub api: Option<Api>,
 
-    /// How calls are sent: with get the mailbox's address is in the URL, which servers log, with
-    /// post it is not. `release` is always post [default: get].
-    #[arg(long, value_name = "METHOD", value_enum)]
-    pub method: Option<MethodArg>,
-
     /// Send the credential over plain http to a host that is not loopback.
     #[arg(long)]
     pub allow_plaintext: bool,
-
-    /// Use an embedded imitation server, filled with the job's own mailboxes, instead of a real one.
-    #[arg(long)]
-    pub sandbox: bool,
 }
 
 /// Flattened into the commands that read a configuration.
@@ -228,6 +238,14 @@ pub struct SelectArgs {
     #[arg(long, value_name = "FILE")]
     pub except: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub which: WhichArgs,
+}
+
+/// Which of the servers.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Part of it")]
+pub struct WhichArgs {
     /// Only these servers, by their configured names.
     #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',')]
     pub servers: Vec<String>,
@@ -380,6 +398,41 @@ pub struct ResumeArgs {
 fn error_class(text: &str) -> Result<ErrorClass, String> {
     text.trim().parse()
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = CHECK_NOTES)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub target: TargetArgs,
+
+    #[command(flatten)]
+    pub which: WhichArgs,
+
+    /// Say so, with code 1, where a certificate or a token ends within so many days.
+    #[arg(long, value_name = "N", default_value_t = 14, help_heading = "Check")]
+    pub warn_days: u32,
+
+    /// Send a credential again that a server refused twice in the last minutes.
+    #[arg(long, help_heading = "Check")]
+    pub try_again: bool,
+
+    /// Print all that was found as JSON on standard output.
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+
+    /// Say nothing if all is well, and little if not.
+    #[arg(short, long, conflicts_with = "verbose", help_heading = "Output")]
+    pub quiet: bool,
+
+    /// Say more: dates, the names of tokens, how many requests were made.
+    #[arg(short, long, help_heading = "Output")]
+    pub verbose: bool,
+}
+
+const CHECK_NOTES: &str = "\
+It changes nothing: it asks for lists of domains and, of cPanel accounts, of tokens. The first request
+to a server goes alone, and after a refusal none follows. The code is 0 if all is well, 1 if something
+is wrong or ends soon somewhere, 4 if no server is sound.";
 
 #[derive(Debug, Args)]
 #[command(after_help = "It prints the commands to try in another terminal. Stop it with Ctrl-C.")]

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::args::{LimitArgs, ServerArgs};
+use super::args::{LimitArgs, ServerArgs, TargetArgs};
 use super::reach::SANDBOX;
 use super::settings::TOKEN_VARIABLE;
-use crate::engine::Limits;
+use crate::engine::{Limits, SomeLimits};
 use crate::fleet::{Api, Config, CredentialSource, Fleet, Login, Server};
 use crate::uapi::Method;
 
@@ -36,37 +36,63 @@ pub fn config(named: Option<&Path>, allow_plaintext: bool) -> Result<(Config, Op
 impl Ground {
     /// The servers that flags and configuration name. `dry_run`: none is needed.
     pub fn new(args: &ServerArgs, limits: &LimitArgs, dry_run: bool) -> Result<Ground> {
-        let (config, path) = config(args.config.as_deref(), args.allow_plaintext)?;
-        let allow_plaintext = args.allow_plaintext || config.allow_plaintext;
         let limits = limits.some();
-        let method = args.method().or(config.method).unwrap_or_default();
-        let mut fleet = if args.sandbox {
-            sandbox(config.limits(&limits), method)
-        } else if args.server.is_some() {
+        let mut ground = Ground::found(&args.target, args.method(), &limits, dry_run)?;
+        if args.sandbox {
+            let method = args.method().or(ground.config.method).unwrap_or_default();
+            let fleet = sandbox(ground.config.limits(&limits), method);
+            ground.fleet = Fleet { protect: ground.fleet.protect, ..fleet };
+            ground.is_configured = false;
+            ground.is_sandbox = true;
+        }
+        if ground.fleet.servers.is_empty() && !dry_run {
+            bail!("{}, or try the job on an embedded one with --sandbox", ground.no_server());
+        }
+        Ok(ground)
+    }
+
+    /// The same for a command that has no job: one server is needed.
+    pub fn of_servers(target: &TargetArgs) -> Result<Ground> {
+        let ground = Ground::found(target, None, &SomeLimits::default(), false)?;
+        if ground.fleet.servers.is_empty() {
+            bail!("{}", ground.no_server());
+        }
+        Ok(ground)
+    }
+
+    fn found(
+        target: &TargetArgs,
+        method: Option<Method>,
+        limits: &SomeLimits,
+        dry_run: bool,
+    ) -> Result<Ground> {
+        let (config, path) = config(target.config.as_deref(), target.allow_plaintext)?;
+        let allow_plaintext = target.allow_plaintext || config.allow_plaintext;
+        let mut fleet = if target.server.is_some() {
+            let method = method.or(config.method).unwrap_or_default();
             Fleet {
-                servers: vec![args.single(method, config.limits(&limits), allow_plaintext, dry_run)?],
+                servers: vec![target.single(method, config.limits(limits), allow_plaintext, dry_run)?],
                 ..Fleet::default()
             }
         } else {
-            let mut fleet = config.fleet(&limits);
+            let mut fleet = config.fleet(limits);
             for login in fleet.servers.iter_mut().flat_map(|server| &mut server.logins) {
-                login.method = args.method().unwrap_or(login.method);
+                login.method = method.unwrap_or(login.method);
             }
             fleet
         };
         fleet.protect = config.protect.clone();
-        let is_configured = !args.sandbox && args.server.is_none() && !fleet.servers.is_empty();
-        if fleet.servers.is_empty() && !dry_run {
-            let none = match &path {
-                Some(path) => format!("no server: {} has no [[server]]", path.display()),
-                None => "no server: there is no mailsweep.toml here".to_owned(),
-            };
-            bail!(
-                "{none}; name one with --server https://HOST:2083 --user ACCOUNT --token-file FILE, \
-                 or try the job on an embedded one with --sandbox"
-            );
-        }
-        Ok(Ground { config, path, fleet, is_configured, is_sandbox: args.sandbox })
+        let is_configured = target.server.is_none() && !fleet.servers.is_empty();
+        Ok(Ground { config, path, fleet, is_configured, is_sandbox: false })
+    }
+
+    /// Says that there is none, and how to name one.
+    fn no_server(&self) -> String {
+        let none = match &self.path {
+            Some(path) => format!("no server: {} has no [[server]]", path.display()),
+            None => "no server: there is no mailsweep.toml here".to_owned(),
+        };
+        format!("{none}; name one with --server https://HOST:2083 --user ACCOUNT --token-file FILE")
     }
 
     /// The configured names, where rows may give them.

@@ -3,6 +3,8 @@
 //! This room builds the parts that the others own and ties them together. No flag is known below it.
 
 mod args;
+mod check;
+mod findings;
 mod ground;
 mod person;
 mod reach;
@@ -22,6 +24,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 use crate::domain::Exit;
 use args::{Cli, Command};
+use show::Voice;
 
 /// Parses the command line, carries out the command and says how it ended. Everything that is to be
 /// said has been said by then.
@@ -35,13 +38,14 @@ pub fn main() -> Exit {
             return if told.use_stderr() { Exit::Usage } else { Exit::Ok };
         }
     };
-    let (done, output) = match &cli.command {
-        Command::Run(args) => (run::run(args), Some(&args.output)),
-        Command::Resume(args) => (resume::resume(args), Some(&args.output)),
-        Command::Sandbox(args) => (sandbox::serve(args), None),
+    let (done, voice) = match &cli.command {
+        Command::Run(args) => (run::run(args), Voice::from(&args.output)),
+        Command::Resume(args) => (resume::resume(args), Voice::from(&args.output)),
+        Command::Check(args) => (check::check(args), Voice::from(args)),
+        Command::Sandbox(args) => (sandbox::serve(args), Voice::default()),
     };
     done.unwrap_or_else(|failure| {
-        show::fault(&failure.error, output);
+        show::fault(&failure.error, voice);
         failure.exit
     })
 }

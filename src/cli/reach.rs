@@ -56,20 +56,12 @@ pub fn credentials(fleet: &Fleet, is_left_out: impl Fn(&Server) -> bool) -> Resu
 
 impl Reach {
     /// Makes ready what is needed to speak to the servers. Opens no connection.
-    pub fn servers(
-        fleet: &Fleet,
-        credentials: &Credentials,
-        run_id: &str,
-        wants_certificate: bool,
-    ) -> Result<Reach> {
+    pub fn servers(fleet: &Fleet, credentials: &Credentials, run_id: &str) -> Result<Reach> {
         let mut transports = Vec::new();
         for (server, credentials) in fleet.servers.iter().zip(credentials) {
             let logins = server.logins.iter().zip(credentials);
             let of_login = |(login, credential): (&Login, &Credential)| {
-                let options = HttpOptions { wants_certificate, ..options(server, login, run_id) };
-                let endpoint = endpoint(server, login.api)?;
-                HttpTransport::new(&endpoint, &login.user, credential.clone(), &options)
-                    .with_context(|| login.name.clone())
+                transport(server, login, credential, run_id, false)
             };
             transports.push(logins.map(of_login).collect::<Result<Vec<_>>>()?);
         }
@@ -101,6 +93,20 @@ impl Reach {
         let transports = vec![transports.collect::<std::result::Result<Vec<_>, _>>()?];
         Ok(Reach { transports, _sandbox: Some(sandbox) })
     }
+}
+
+/// Makes ready what is needed to speak to a server by one of its logins. Opens no connection.
+pub fn transport(
+    server: &Server,
+    login: &Login,
+    credential: &Credential,
+    run_id: &str,
+    wants_certificate: bool,
+) -> Result<HttpTransport> {
+    let options = HttpOptions { wants_certificate, ..options(server, login, run_id) };
+    let endpoint = endpoint(server, login.api)?;
+    HttpTransport::new(&endpoint, &login.user, credential.clone(), &options)
+        .with_context(|| login.name.clone())
 }
 
 fn options(server: &Server, login: &Login, run_id: &str) -> HttpOptions {

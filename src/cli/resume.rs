@@ -44,7 +44,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let settings: Settings = serde_json::from_value(facts.settings.clone()).map_err(unreadable)?;
     let recorded: Vec<Server> = serde_json::from_value(facts.servers.clone()).map_err(unreadable)?;
     let fleet = servers(args, &config, Fleet { servers: recorded, protect: settings.protect.clone() })?;
-    let left_out = args.select.left_out(&fleet)?;
+    let left_out = args.select.which.left_out(&fleet)?;
 
     let input = dir.input()?;
     let altered =
@@ -78,7 +78,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
                 .any(|(number, known)| known.name == server.name && (left_out[number] || !needed[number]))
         };
         let credentials = reach::credentials(&fleet, is_out)?;
-        let reach = Reach::servers(&fleet, &credentials, &dir.run_id(), false)?;
+        let reach = Reach::servers(&fleet, &credentials, &dir.run_id())?;
         let state = state.insert(StateDir::from_environment().map_err(state_failure)?);
         let surveyor = Surveyor {
             fleet: &fleet,

@@ -34,7 +34,7 @@ pub fn runs_dir(config: &crate::fleet::Config) -> PathBuf {
 /// Carries out the command.
 pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let ground = Ground::new(&args.server, &args.limits, args.dry_run)?;
-    let left_out = args.select.left_out(&ground.fleet)?;
+    let left_out = args.select.which.left_out(&ground.fleet)?;
     let lists = args.select.lists()?;
     check_output(&args.output)?;
     let ticket = args.ticket.clone().or_else(|| ground.config.ticket.clone());
@@ -101,7 +101,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         if !args.yes && !job.operations.is_empty() {
             show::can_ask(&args.job)?;
         }
-        let reach = reach.insert(Reach::servers(fleet, &credentials, &run_id, false)?);
+        let reach = reach.insert(Reach::servers(fleet, &credentials, &run_id)?);
         let state = state.insert(StateDir::from_environment().map_err(state_failure)?);
         let surveyor = Surveyor {
             fleet,
@@ -131,7 +131,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         None => Reach::sandbox(&fleet.servers[0], &dir, &job)?,
         Some(reach) if dir.run_id() == run_id => reach,
         // The name was taken; what reaches the servers' logs must be the run's own.
-        Some(_) => Reach::servers(fleet, &credentials, &dir.run_id(), false)?,
+        Some(_) => Reach::servers(fleet, &credentials, &dir.run_id())?,
     };
     live.note(&format!("run {}", dir.path().display()));
     let to_do: Vec<u32> = callable(&job).into_iter().filter(|op| !routed.settled.contains_key(op)).collect();

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use super::args::SelectArgs;
+use super::args::{SelectArgs, WhichArgs};
 use super::ground::names;
 use crate::domain::{Channel, clean, clip};
 use crate::fleet::{Fleet, Server};
 use crate::job::{Job, Selection, Source};
 
-impl SelectArgs {
+impl WhichArgs {
     /// For each server whether it is left out by `--servers` or `--except-servers`.
     pub fn left_out(&self, fleet: &Fleet) -> Result<Vec<bool>> {
         let known = names(fleet);
@@ -38,7 +38,9 @@ impl SelectArgs {
         }
         Ok(left_out)
     }
+}
 
+impl SelectArgs {
     /// The lists of `--only` and `--except`.
     pub fn lists(&self) -> Result<Lists> {
         let read = |path: &PathBuf| -> Result<Selection> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
-use super::args::{CredentialArgs, InputArgs, LimitArgs, MethodArg, ServerArgs};
+use super::args::{CredentialArgs, InputArgs, LimitArgs, MethodArg, ServerArgs, TargetArgs};
 use crate::engine::{ChannelOrder, Limits, SomeLimits};
 use crate::fleet::{CredentialSource, Protect, Server};
 use crate::job::InputOptions;
@@ -65,7 +65,9 @@ impl ServerArgs {
             MethodArg::Post => Method::Post,
         })
     }
+}
 
+impl TargetArgs {
     /// The one server of `--server`.
     pub fn single(
         &self,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
-use super::args::{LogFormatArg, OutputArgs};
+use super::args::{CheckArgs, LogFormatArg, OutputArgs};
 use super::route::Routed;
 use super::session::Closed;
 use crate::domain::{Action, Channel, ErrorClass, Exit, Function, Status};
@@ -17,6 +17,36 @@ use crate::view::{
     ServerLimits, Terminal,
 };
 
+/// How much a command is to say, and in which form.
+#[derive(Clone, Copy)]
+pub struct Voice {
+    quiet: bool,
+    verbose: bool,
+    log: LogFormat,
+}
+
+impl Default for Voice {
+    fn default() -> Voice {
+        Voice { quiet: false, verbose: false, log: LogFormat::Text }
+    }
+}
+
+impl From<&OutputArgs> for Voice {
+    fn from(output: &OutputArgs) -> Voice {
+        let log = match output.log_format {
+            LogFormatArg::Text => LogFormat::Text,
+            LogFormatArg::Json => LogFormat::Json,
+        };
+        Voice { quiet: output.quiet, verbose: output.verbose, log }
+    }
+}
+
+impl From<&CheckArgs> for Voice {
+    fn from(args: &CheckArgs) -> Voice {
+        Voice { quiet: args.quiet, verbose: args.verbose, ..Voice::default() }
+    }
+}
+
 /// A command's voice: standard error, in the form that the flags ask for.
 pub struct Live {
     reporter: Reporter,
@@ -25,15 +55,8 @@ pub struct Live {
 }
 
 impl Live {
-    pub fn start(output: &OutputArgs) -> Live {
-        let log = match output.log_format {
-            LogFormatArg::Text => LogFormat::Text,
-            LogFormatArg::Json => LogFormat::Json,
-        };
-        Live::with(output.quiet, output.verbose, log)
-    }
-
-    fn with(quiet: bool, verbose: bool, log: LogFormat) -> Live {
+    pub fn start(voice: impl Into<Voice>) -> Live {
+        let Voice { quiet, verbose, log } = voice.into();
         let reporter = Reporter::start(Options::stderr(quiet, verbose, log));
         let notices = reporter.notices();
         Live { reporter, notices, quiet }
@@ -44,7 +67,8 @@ impl Live {
         &mut self.reporter
     }
 
-    fn say_and_end(self, text: &str) {
+    /// Says it even if it was asked to be quiet, and waits until it is written.
+    pub fn say_and_end(self, text: &str) {
         self.notices.say(text);
         self.reporter.finish();
     }
@@ -88,7 +112,7 @@ impl Live {
 }
 
 /// Says why a command could not be carried out. With `-q`, in at most 15 lines.
-pub fn fault(error: &anyhow::Error, output: Option<&OutputArgs>) {
+pub fn fault(error: &anyhow::Error, voice: Voice) {
     const QUIET_LINES: usize = 15;
     let mut text = String::from("error");
     for cause in error.chain().map(ToString::to_string) {
@@ -97,20 +121,16 @@ pub fn fault(error: &anyhow::Error, output: Option<&OutputArgs>) {
             text = format!("{text}: {cause}");
         }
     }
-    if output.is_some_and(|output| output.quiet) && text.lines().count() > QUIET_LINES {
+    if voice.quiet && text.lines().count() > QUIET_LINES {
         let first: Vec<&str> = text.lines().take(QUIET_LINES - 1).collect();
         text = format!("{}\n(more without -q)", first.join("\n"));
     }
-    let live = match output {
-        Some(output) => Live::start(output),
-        None => Live::with(false, false, LogFormat::Text),
-    };
-    live.say_and_end(&text);
+    Live::start(voice).say_and_end(&text);
 }
 
 /// Says something outside a run.
 pub fn say(text: &str) {
-    Live::with(false, false, LogFormat::Text).say_and_end(text);
+    Live::start(Voice::default()).say_and_end(text);
 }
 
 fn unasked() -> anyhow::Error {

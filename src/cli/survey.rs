@@ -92,7 +92,7 @@ impl Surveyor<'_> {
             let server = &self.fleet.servers[number];
             if known[number].halted.is_none()
                 && !self.args.try_again
-                && let Some(why) = self.barred(state, number)
+                && let Some((_, why)) = barred(state, server, &self.credentials[number])
             {
                 close(server, &mut heard[number], &mut known[number], ErrorClass::Auth, why);
             }
@@ -165,6 +165,7 @@ impl Surveyor<'_> {
         logins
             .map(|(login, transport)| engine::Login {
                 reader: transport as &dyn Reader,
+                wants_tokens: false,
                 question: match login.api {
                     Api::Whm => Some(Question::DomainInfo),
                     // Its account is known; which domains it has is asked only where that decides.
@@ -174,20 +175,22 @@ impl Surveyor<'_> {
             })
             .collect()
     }
+}
 
-    fn barred(&self, state: &StateDir, number: usize) -> Option<String> {
-        let server = &self.fleet.servers[number];
-        let mut logins = server.logins.iter().zip(&self.credentials[number]);
-        logins.find_map(|(login, credential)| {
-            let (Credential::Token(secret) | Credential::Password(secret)) = credential;
-            let barred = state.is_barred(&server.host_port(), &login.user, secret, Stamp::now())?;
-            Some(format!(
-                "it refused this credential of {} {} times lately, and a few more lock this address out: \
-                 put a new one in its place, or wait until {}, or add --try-again",
-                login.user, barred.refusals, barred.until
-            ))
-        })
-    }
+/// The login of a server whose credential it refused so often of late that nothing is to be sent there,
+/// and why, with what to do. A login without a credential is none.
+pub fn barred(state: &StateDir, server: &Server, credentials: &[Credential]) -> Option<(usize, String)> {
+    let mut logins = server.logins.iter().zip(credentials).enumerate();
+    logins.find_map(|(place, (login, credential))| {
+        let (Credential::Token(secret) | Credential::Password(secret)) = credential;
+        let barred = state.is_barred(&server.host_port(), &login.user, secret, Stamp::now())?;
+        let why = format!(
+            "it refused this credential of {} {} times lately, and a few more lock this address out: \
+             put a new one in its place, or wait until {}, or add --try-again",
+            login.user, barred.refusals, barred.until
+        );
+        Some((place, why))
+    })
 }
 
 /// Remembers which servers refused which login's credential, for the commands to come.

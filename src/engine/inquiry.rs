@@ -1,4 +1,5 @@
-//! Asking servers which domains they have, before a run: side by side, each at its own rate.
+//! Asking servers which domains they have, before a run or to see whether all is well with them: side
+//! by side, each at its own rate.
 //!
 //! What a server is asked here counts for its rate and proves its credentials, so the lane that opens
 //! later takes both over ([`Known`]). The first request with each credential goes alone; a refusal
@@ -16,7 +17,7 @@ use super::limiter::Limiter;
 use super::limits::Limits;
 use super::retry::{Step, Tries};
 use crate::domain::ErrorClass;
-use crate::uapi::{Found, Question, Reader, Verdict};
+use crate::uapi::{Certificate, Found, Question, Reader, Token, Verdict};
 
 /// A server without a good answer for so long is silent.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,6 +40,8 @@ pub struct Login<'a> {
     pub reader: &'a dyn Reader,
     /// [`Question::DomainInfo`] or [`Question::MailDomains`]; `None` asks nothing.
     pub question: Option<Question<'a>>,
+    /// Whether to ask for the account's tokens too.
+    pub wants_tokens: bool,
 }
 
 /// What came of it.
@@ -47,12 +50,19 @@ pub struct Told {
     pub known: Known,
     /// What each credential brought.
     pub lists: Vec<Listed>,
+    /// The tokens of each credential's account, or why they are not told; `None` where they were not
+    /// asked for, or the credential was not taken.
+    pub tokens: Vec<Option<Result<Vec<Token>, Silence>>>,
     /// The place of the credential that the server refused, if it did.
     pub refused: Option<usize>,
     /// Requests made.
     pub requests: u32,
     /// How long it took.
     pub took: Duration,
+    /// How long the first good answer took by itself, the connection to the server included.
+    pub round_trip: Option<Duration>,
+    /// The first certificate that the server showed, where certificates are wanted of the readers.
+    pub certificate: Option<Certificate>,
 }
 
 /// What one credential brought.
@@ -87,6 +97,8 @@ async fn ask_one(inquiry: Inquiry<'_>, seed: u64) -> Told {
         requests: Cell::new(0),
         waited_since: Cell::new(begun),
         halted: RefCell::new(None),
+        round_trip: Cell::new(None),
+        certificate: RefCell::new(None),
     };
     let mut known = Known::default();
     let mut lists = Vec::new();
@@ -106,11 +118,26 @@ async fn ask_one(inquiry: Inquiry<'_>, seed: u64) -> Told {
         }
         lists.push(list);
     }
-    let Asker { limiter, good_answers, requests, halted, .. } = asker;
+    // After all lists: a server that refuses no more than this has told what counts.
+    let mut tokens = Vec::new();
+    for (door, login) in inquiry.logins.iter().enumerate() {
+        let is_wanted = login.wants_tokens && known.proven.contains(&door);
+        tokens.push(if is_wanted { Some(asker.tokens(login.reader).await) } else { None });
+    }
+    let Asker { limiter, good_answers, requests, halted, round_trip, certificate, .. } = asker;
     known.good_answers = good_answers.get();
     known.limiter = Some(limiter);
     known.halted = halted.into_inner();
-    Told { known, lists, refused, requests: requests.get(), took: begun.elapsed() }
+    Told {
+        known,
+        lists,
+        tokens,
+        refused,
+        requests: requests.get(),
+        took: begun.elapsed(),
+        round_trip: round_trip.get(),
+        certificate: certificate.into_inner(),
+    }
 }
 
 /// One server that is being asked.
@@ -123,10 +150,12 @@ struct Asker<'a> {
     /// Since when no good answer has come.
     waited_since: Cell<Instant>,
     halted: RefCell<Option<(ErrorClass, String)>>,
+    round_trip: Cell<Option<Duration>>,
+    certificate: RefCell<Option<Certificate>>,
 }
 
-/// Why there is no answer.
-type Silence = (ErrorClass, String);
+/// Why there is no answer, also for people.
+pub type Silence = (ErrorClass, String);
 
 impl Asker<'_> {
     async fn list(&self, reader: &dyn Reader, question: Question<'_>, domains: &[String]) -> Listed {
@@ -134,7 +163,7 @@ impl Asker<'_> {
             Ok(Found::Domains(list)) => Ok(list),
             Ok(_) => Err((ErrorClass::BadAnswer, "the answer holds no list of domains".to_owned())),
             // A reseller may lack the right to list them, and still learn whose a domain is.
-            Err(silence) if question == Question::DomainInfo && !self.is_halted() => {
+            Err(silence) if question == Question::DomainInfo && !domains.is_empty() && !self.is_halted() => {
                 let told = self.owners(reader, domains).await;
                 // A refusal of the credential says more than one of the list.
                 told.map_err(|later| if self.is_halted() { later } else { silence })
@@ -144,6 +173,13 @@ impl Asker<'_> {
         match told {
             Ok(list) => Listed::Domains(list),
             Err((class, error)) => Listed::Silent { class, error },
+        }
+    }
+
+    async fn tokens(&self, reader: &dyn Reader) -> Result<Vec<Token>, Silence> {
+        match self.answer(reader, Question::Tokens).await? {
+            Found::Tokens(list) => Ok(list),
+            _ => Err((ErrorClass::BadAnswer, "the answer holds no list of tokens".to_owned())),
         }
     }
 
@@ -190,8 +226,9 @@ impl Asker<'_> {
                 Err(_) => {
                     let (class, error) = last.take().unwrap_or((ErrorClass::Timeout, "no answer".to_owned()));
                     let patience = humantime::format_duration(PATIENCE);
+                    let what = subject(question);
                     let reason =
-                        format!("asked for its domains, it gave no good answer in {patience}: {error}");
+                        format!("asked for its {what}, it gave no good answer in {patience}: {error}");
                     return Err(self.halt(class, reason));
                 }
             }
@@ -214,7 +251,11 @@ impl Asker<'_> {
                 continue;
             }
             self.requests.set(self.requests.get() + 1);
+            let begun = Instant::now();
             let reading = reader.read(question).await;
+            if let Some(shown) = reading.certificate {
+                self.certificate.borrow_mut().get_or_insert(shown);
+            }
             let is_proven = self.good_answers.get() > 0;
             let verdict = reading.verdict;
             let step =
@@ -222,6 +263,7 @@ impl Asker<'_> {
             if let Step::End(..) = step {
                 // A «no» in the API's own words is a good answer too: the credential was taken.
                 self.good_answers.set(self.good_answers.get() + 1);
+                self.round_trip.set(self.round_trip.get().or(Some(begun.elapsed())));
                 self.waited_since.set(Instant::now());
             }
             let asked_to_wait = match &verdict {
@@ -243,9 +285,9 @@ impl Asker<'_> {
                 }
                 Step::UsedUp(_, class) if is_proven => return Err((class, error)),
                 Step::UsedUp(_, class) => {
-                    let made = tries.made;
+                    let (what, made) = (subject(question), tries.made);
                     let reason =
-                        format!("asked for its domains, it gave no good answer in {made} tries: {error}");
+                        format!("asked for its {what}, it gave no good answer in {made} tries: {error}");
                     return Err(self.halt(class, reason));
                 }
                 Step::Again(wait) => {
@@ -255,6 +297,11 @@ impl Asker<'_> {
             }
         }
     }
+}
+
+/// What a question is about, in a word.
+fn subject(question: Question<'_>) -> &'static str {
+    if question == Question::Tokens { "tokens" } else { "domains" }
 }
 
 #[cfg(test)]
@@ -321,7 +368,11 @@ mod tests {
             .map(|server| Inquiry {
                 limits,
                 limiter: Limiter::new(limits),
-                logins: vec![Login { reader: server, question: Some(Question::DomainInfo) }],
+                logins: vec![Login {
+                    reader: server,
+                    question: Some(Question::DomainInfo),
+                    wants_tokens: false,
+                }],
                 domains,
             })
             .collect()
@@ -402,5 +453,57 @@ mod tests {
         let told = ask(inquiry(&server, &Limits::default(), &[]), 1).await;
         assert!(matches!(told[0].lists[..], [Listed::Domains(_)]));
         assert!(told[0].took >= Duration::from_secs(7));
+    }
+
+    /// A server that is asked by two cPanel credentials, and for their tokens.
+    async fn asked_for_tokens(logins: &[Script]) -> Told {
+        let limits = Limits::default();
+        let question = Some(Question::MailDomains);
+        let logins = logins.iter().map(|reader| Login { reader, question, wants_tokens: true });
+        let limiter = Limiter::new(&limits);
+        let inquiry = Inquiry { limits: &limits, limiter, logins: logins.collect(), domains: &[] };
+        ask(vec![inquiry], 1).await.swap_remove(0)
+    }
+
+    fn tokens() -> (Duration, Verdict, Found) {
+        let token = Token { name: "sweep".to_owned(), expires_at: Some(5) };
+        (Duration::from_secs(2), Verdict::Done, Found::Tokens(vec![token]))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tokens_are_asked_for_after_all_lists_and_the_first_good_answer_is_timed() {
+        let slow = Duration::from_secs(3);
+        let refused = bad(Verdict::Throttled { after: None, error: "wait".into() });
+        let logins = [
+            Script::of([(slow, refused.1, refused.2), domains(), tokens()]),
+            Script::of([domains(), bad(Verdict::Refused { error: "HTTP 403".into() })]),
+        ];
+        let told = asked_for_tokens(&logins).await;
+        assert_eq!(told.round_trip, Some(QUICK), "of the answer alone, not of the tries before it");
+        assert!(matches!(&told.tokens[0], Some(Ok(list)) if list[0].name == "sweep"));
+        assert!(matches!(&told.tokens[1], Some(Err((ErrorClass::Auth, _)))));
+        assert_eq!(told.refused, None, "both credentials were taken before");
+        assert!(matches!(told.known.halted, Some((ErrorClass::Auth, _))));
+        assert!(logins[1].asked.borrow()[0].0 < logins[0].asked.borrow()[2].0);
+        assert_eq!(told.requests, 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_refusal_nobody_is_asked_for_tokens() {
+        let no = Verdict::Rejected { class: ErrorClass::Api, error: "no".into() };
+        let logins =
+            [Script::of([bad(no)]), Script::of([bad(Verdict::Refused { error: "HTTP 401".into() })])];
+        let told = asked_for_tokens(&logins).await;
+        assert!(matches!(told.tokens[..], [Some(Err((ErrorClass::Auth, _))), None]), "{:?}", told.tokens);
+        assert_eq!((logins[0].asked(), logins[1].asked(), told.refused), (1, 1, Some(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_is_not_given_stays_untold_where_there_is_no_domain_to_ask_for() {
+        let no = Verdict::Rejected { class: ErrorClass::NotPermitted, error: "Access denied".into() };
+        let server = [Script::of([bad(no)])];
+        let told = ask(inquiry(&server, &Limits::default(), &[]), 1).await;
+        assert!(matches!(told[0].lists[..], [Listed::Silent { class: ErrorClass::NotPermitted, .. }]));
+        assert!(told[0].known.proven.contains(&0), "a no in the API's words proves the credential");
     }
 }

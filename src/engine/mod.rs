@@ -28,7 +28,7 @@ mod session;
 mod told_tests;
 
 pub use event::{Event, Finished, LaneFigures, Observer, Subject, Tried};
-pub use inquiry::{Inquiry, Listed, Login, PATIENCE, Told, ask};
+pub use inquiry::{Inquiry, Listed, Login, PATIENCE, Silence, Told, ask};
 pub use lane::{AccountSpec, Known, LaneSpec};
 pub use limiter::Limiter;
 pub use limits::{Limits, MaxErrors, Rate, SomeLimits, Unit, parse_time};

@@ -9,6 +9,7 @@
 
 mod ask;
 mod bar;
+mod check;
 mod drawer;
 mod guidance;
 mod line;
@@ -27,6 +28,9 @@ mod testing;
 mod words;
 
 pub use ask::ask;
+pub use check::{
+    Checkup, End, Health, LoginCheckup, ServerCheckup, Tls, TokenEnd, TokenLine, Trust, check, check_quiet,
+};
 pub use guidance::{Guidance, guidance};
 pub use line::LogFormat;
 pub use notices::Notices;
