@@ -64,16 +64,24 @@ fn marked(text: &str) -> BTreeSet<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
 #[test]
 fn every_command_works_as_typed() {
     let readme = readme();
     let place = Place::new();
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
-    std::fs::create_dir(place.path("samples")).unwrap();
-    for sample in std::fs::read_dir(samples).unwrap() {
-        let sample = sample.unwrap();
-        std::fs::copy(sample.path(), place.path("samples").join(sample.file_name())).unwrap();
-    }
+    copy(&samples, &place.path("samples"));
     place.write("job.csv", blocks(&readme, "csv").first().expect("no example of a job"));
     let (mut runs, mut resumes) = (0, 0);
     for line in blocks(&readme, "sh").iter().flat_map(|block| block.lines()) {

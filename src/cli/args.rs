@@ -305,7 +305,7 @@ pub struct LimitArgs {
     #[arg(long, value_name = "N", env = "MAILSWEEP_BURST", hide_env_values = true)]
     pub burst: Option<NonZeroU32>,
 
-    /// Most requests in flight per server [default: 4].
+    /// Most requests in flight per server; how many are in use adapts below it [default: 16].
     #[arg(short, long, value_name = "N", env = "MAILSWEEP_JOBS", hide_env_values = true)]
     pub jobs: Option<NonZeroU32>,
 

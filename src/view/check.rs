@@ -536,7 +536,7 @@ web04    REFUSED  https://web04.example.net:2087 (whm): certificate by R11 (Let'
         assert!(told(TokenEnd::Never).contains("accepted, it has no end"));
         assert!(told(at(1, 1)).contains("it ends in 1 day, on 2026-11-24"), "{}", told(at(1, 1)));
         assert!(told(at(3, 4)).contains("one of 4 tokens ends in 3 days, on"));
-        assert!(told(at(0, 1)).contains("it ends in less than a day, at 2026-11-23T19:41:00.000Z"));
+        assert!(told(at(0, 1)).contains("it ends in less than a day, at 2026-11-23T19:01:00.000Z"));
         let mut server =
             server("web01", Health::Ok, vec![LoginCheckup { credential: "password", ..login() }]);
         server.tls.trust = Trust::Pin;

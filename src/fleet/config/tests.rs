@@ -19,6 +19,15 @@ fn fleet(text: &str) -> Fleet {
 }
 
 #[test]
+fn the_sample_of_a_fleet_is_a_fleet() {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/samples/fleet/mailsweep.toml"));
+    let fleet = Config::read(path, None, false).unwrap().fleet(&SomeLimits::default());
+    let names: Vec<&str> = fleet.servers.iter().map(|server| server.name.as_str()).collect();
+    assert_eq!(names, ["web01", "web02", "web03", "shop"]);
+    assert_eq!(fleet.protect.matches("postmaster@shop.example.org"), Some("postmaster@*"));
+}
+
+#[test]
 fn the_sample_is_true() {
     let text =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/samples/mailsweep.toml")).unwrap();
