@@ -503,6 +503,7 @@ impl<'a> Lane<'a> {
     /// Sends nothing more in this session.
     pub fn halt(&mut self, class: ErrorClass, reason: String) {
         self.halted = Some((class, reason));
+        self.doors.iter().for_each(|door| door.transport.halt());
         self.begun.clear();
         self.retries.clear();
     }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::certificate::Certificate;
 use super::endpoint::{Api, ConnectTo, Endpoint, Trust};
 use super::fault::{chain, from_fault};
+use super::gate::Gate;
 use super::reading::{self, MAX_READING_BYTES};
 use super::tls;
 use super::transport::{Answer, Found, Question, Reader, Reading, Transport, Verdict};
@@ -101,6 +102,8 @@ pub enum SetupError {
 /// all accounts that the credential has access to.
 pub struct HttpTransport {
     client: Client,
+    /// Before every new connection.
+    gate: Gate,
     api: Api,
     /// Scheme, host, and the port to connect to.
     base: Url,
@@ -166,6 +169,8 @@ impl HttpTransport {
             builder = builder.dns_resolver(Arc::new(connect_to.clone()));
             lead(&mut base, &connect_to)?;
         }
+        let gate = Gate::default();
+        builder = builder.connector_layer(gate.clone());
         let client = builder.default_headers(headers).build().map_err(|e| SetupError::Client(chain(&e)))?;
         let functions = Function::ALL.map(|function| {
             let mut url = base.clone();
@@ -176,7 +181,7 @@ impl HttpTransport {
             url
         });
         let (api, user, method) = (endpoint.api, user.to_owned(), options.method);
-        Ok(HttpTransport { client, api, base, functions, user, credential, encoded, method })
+        Ok(HttpTransport { client, gate, api, base, functions, user, credential, encoded, method })
     }
 
     async fn exchange(&self, account: &str, function: Function, mailbox: &str) -> Answer {
@@ -290,6 +295,10 @@ impl HttpTransport {
 }
 
 impl Transport for HttpTransport {
+    fn halt(&self) {
+        self.gate.close();
+    }
+
     /// cPanel knows the account by the credential, so it is named to WHM alone.
     fn call<'a>(
         &'a self,

@@ -7,6 +7,7 @@
 mod certificate;
 mod endpoint;
 mod fault;
+mod gate;
 mod http;
 #[cfg(test)]
 mod http_tests;

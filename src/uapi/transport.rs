@@ -17,6 +17,10 @@ pub trait Reader {
 
 /// Whatever can make a changing call.
 pub trait Transport {
+    /// Calls back what is not sent yet, as far as that can be done: a request that still waits for
+    /// its connection comes to nothing. What was sent is answered as ever.
+    fn halt(&self) {}
+
     /// Makes one call about one mailbox of one account, once. Never fails: what goes wrong is a
     /// verdict.
     fn call<'a>(
