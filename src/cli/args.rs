@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::reading::{GuardArgs, ReadingArgs};
 use crate::domain::{Action, Channel, ErrorClass};
 use crate::engine::{MaxErrors, Rate, parse_time};
 use crate::fleet::Api;
@@ -101,10 +102,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR", help_heading = "Run")]
     pub run_dir: Option<PathBuf>,
 
-    /// Do not read mailboxes' state before, nor verify after. This version always works so, with or
-    /// without this flag.
-    #[arg(long, help_heading = "Run")]
-    pub blind: bool,
+    #[command(flatten)]
+    pub reading: ReadingArgs,
 
     #[command(flatten)]
     pub output: OutputArgs,
@@ -390,6 +389,9 @@ pub struct ResumeArgs {
 
     #[command(flatten)]
     pub state: StateArgs,
+
+    #[command(flatten)]
+    pub guards: GuardArgs,
 
     #[command(flatten)]
     pub output: OutputArgs,

@@ -8,6 +8,7 @@ mod findings;
 mod ground;
 mod person;
 mod reach;
+mod reading;
 mod resume;
 mod route;
 mod run;

@@ -11,6 +11,7 @@ use super::Failure;
 use super::args::ResumeArgs;
 use super::ground::{self, names};
 use super::reach::{self, Reach};
+use super::reading::ReadingSettings;
 use super::route::Routing;
 use super::run::{self, runs_dir, state_failure};
 use super::session::{self, Closed, Work};
@@ -57,8 +58,10 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
             torn.bytes
         ));
     }
-    let plan = Plan::new(&job, &opened.ledger, args);
-    if plan.to_do.is_empty() && plan.settled.is_empty() && opened.closed {
+    let mut reading = settings.reading.clone();
+    args.guards.put_into(&mut reading);
+    let plan = Plan::new(&job, &opened.ledger, args, &reading);
+    if plan.is_empty() && opened.closed {
         return nothing_to_do(&dir, &facts, &job, &opened, live, args);
     }
 
@@ -105,18 +108,26 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let is_blocked = |op: &&u32| matches!(opened.ledger.ended(**op), Some((Status::Blocked, _)));
     let mailbox = |op: &u32| job.operations[*op as usize].mailbox;
     let anew = plan.to_do.iter().filter(is_blocked).map(mailbox).collect();
-    let routed = routing.route(plan.to_do.iter().copied(), &anew);
+    let mut routed = routing.route(plan.to_do.iter().chain(&plan.unverified).copied(), &anew);
+    // What only waits to be looked at has ended, wherever its mailbox may be now.
+    plan.unverified.iter().for_each(|op| drop(routed.settled.remove(op)));
     routed.warnings.iter().for_each(|warning| live.note(warning));
     let left_alone: HashSet<u32> = routed.left_alone.iter().copied().collect();
     let mut to_do = plan.to_do;
     to_do.retain(|op| !routed.settled.contains_key(op) && !left_alone.contains(op));
     let all = job.operations.len();
     let count = to_do.len();
+    let mut unverified = plan.unverified;
+    unverified.retain(|op| !left_alone.contains(op));
     let whither = match fleet.servers.as_slice() {
         [server] => format!("{} as {}", server.name, server.logins[0].user),
         servers => format!("{} servers", servers.len()),
     };
-    live.note(&format!("resuming {shown}: {count} of {all} operations to do at {whither}"));
+    let to_verify = match unverified.len() {
+        0 => String::new(),
+        n => format!(", {n} to be looked at again"),
+    };
+    live.note(&format!("resuming {shown}: {count} of {all} operations to do{to_verify} at {whither}"));
     let closed = session::carry_out(
         Work {
             dir: &dir,
@@ -129,6 +140,8 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
             survey,
             routed: &routed,
             order: settings.channel_order,
+            reading: &reading,
+            foreseen: None,
             operator,
             journal: opened.journal,
             ledger: opened.ledger,
@@ -136,6 +149,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
             settled: plan.settled,
             to_do,
             last: plan.last,
+            unverified,
             again: again(args),
         },
         &mut live,
@@ -199,22 +213,42 @@ struct Plan {
     /// Those of them that wait until all others have ended.
     last: HashSet<u32>,
     settled: Vec<Ended>,
+    /// What was called before and whose mailboxes were not read since.
+    unverified: Vec<u32>,
 }
 
 impl Plan {
-    fn new(job: &Job, ledger: &Ledger, args: &ResumeArgs) -> Plan {
+    fn is_empty(&self) -> bool {
+        self.to_do.is_empty() && self.settled.is_empty() && self.unverified.is_empty()
+    }
+
+    fn new(job: &Job, ledger: &Ledger, args: &ResumeArgs, reading: &ReadingSettings) -> Plan {
+        let reads_after = !reading.blind && !reading.no_verify;
+        let mut unverified = Vec::new();
         let mut to_do = Vec::new();
         let mut settled = Vec::new();
         let overtaken = ledger.overtaken(job);
         for op in 0..u32::try_from(job.operations.len()).unwrap_or(u32::MAX) {
             let What::Call(function) = job.operations[op as usize].what else { continue };
             let ended = ledger.ended(op);
+            if ledger.is_undone(op) {
+                // What had ended stays as it was.
+                if session::is_waiting(ended) {
+                    let why = "an undo of this run takes its mailbox back";
+                    settled.push(without_call(op, Status::Blocked, Some(ErrorClass::Undone), why));
+                }
+                continue;
+            }
             if !is_taken_up(ended, args) {
+                if reads_after && ledger.is_unverified(op) {
+                    unverified.push(op);
+                }
                 continue;
             }
             if overtaken.contains(&op) {
                 settled.push(without_call(op, Status::Superseded, None, ""));
-            } else if !function.is_repeatable() && ledger.may_have_had_effect(op) {
+            } else if reading.blind && !function.is_repeatable() && ledger.may_have_had_effect(op) {
+                // Else it is settled by what is held.
                 if ended.is_none() {
                     let why = "this release may have been sent in an earlier session; it is not sent again";
                     settled.push(without_call(op, Status::Unknown, Some(ErrorClass::Interrupted), why));
@@ -238,14 +272,14 @@ impl Plan {
             move |op| is_last(op)
         });
         let last = last.collect();
-        Plan { to_do, last, settled }
+        Plan { to_do, last, settled, unverified }
     }
 
     /// For each server whether it is to be spoken to: it has something to do, or may know where
     /// something belongs.
     fn needed(&self, job: &Job, ledger: &Ledger, fleet: &Fleet) -> Vec<bool> {
         let mut needed = vec![false; fleet.servers.len()];
-        for op in &self.to_do {
+        for op in self.to_do.iter().chain(&self.unverified) {
             let place = ledger.places().of(job.operations[*op as usize].mailbox);
             let known = place.filter(|place| !place.account.is_empty());
             let known = known.filter(|_| !matches!(ledger.ended(*op), Some((Status::Blocked, _))));

@@ -53,7 +53,11 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         sandbox: ground.is_sandbox,
         channel_order: ChannelOrder::first(first),
         protect: ground.fleet.protect.clone(),
+        reading: args.reading.settings(),
     };
+    if settings.reading.blind && settings.reading.max_changes.is_some() {
+        return Err(anyhow::anyhow!("--max-changes needs the state that --blind does not read").into());
+    }
     let fleet = &ground.fleet;
     let facts = RunFacts {
         format: FORMAT,
@@ -147,6 +151,8 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
             survey,
             routed: &routed,
             order: settings.channel_order,
+            reading: &settings.reading,
+            foreseen: None,
             operator: facts.operator.clone(),
             journal,
             ledger: Ledger::new(&job),
@@ -154,6 +160,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
             settled: Vec::new(),
             to_do,
             last: Default::default(),
+            unverified: Vec::new(),
             again: Vec::new(),
         },
         &mut live,

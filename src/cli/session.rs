@@ -10,18 +10,21 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::reach::Reach;
+use super::reading::ReadingSettings;
 use super::route::Routed;
 use super::survey::Survey;
 use super::{Failure, person, show};
-use crate::domain::{ErrorClass, Exit, Status};
-use crate::engine::{self, AccountSpec, ChannelOrder, LaneSpec, SessionEnd, Signal, Stop};
+use crate::domain::{ErrorClass, Exit, Function, Status};
+use crate::engine::{
+    self, AccountSpec, Changes, ChannelOrder, Fault, Foreseen, LaneSpec, SessionEnd, Signal, Stop,
+    Unverified, Way,
+};
 use crate::fleet::Fleet;
 use crate::job::{Job, Source};
 use crate::record::{
     Ended, Entry, Journal, JournalRecorder, Ledger, Material, Outcomes, RunDir, RunFacts, SessionEntry,
     SessionFigures, Stamp, Summary, Tally,
 };
-use crate::uapi::Transport;
 
 /// What a session works on.
 pub struct Work<'a> {
@@ -35,6 +38,9 @@ pub struct Work<'a> {
     pub survey: Survey,
     pub routed: &'a Routed,
     pub order: ChannelOrder,
+    pub reading: &'a ReadingSettings,
+    /// What a plan that the run is bound to has foreseen for each operation.
+    pub foreseen: Option<&'a dyn Fn(u32) -> Foreseen>,
     pub operator: String,
     pub journal: Journal,
     pub ledger: Ledger,
@@ -45,6 +51,8 @@ pub struct Work<'a> {
     pub to_do: Vec<u32>,
     /// Those of them that wait until all others have ended.
     pub last: HashSet<u32>,
+    /// Operations that an earlier session called and whose mailboxes were not read since.
+    pub unverified: Vec<u32>,
     /// Flags that a later session needs to take up the same.
     pub again: Vec<String>,
 }
@@ -54,7 +62,7 @@ pub struct Closed {
     pub exit: Exit,
     pub summary: Summary,
     pub tally: Tally,
-    /// Operations that a `resume` would take up.
+    /// Operations that a `resume` would take up, be it only to look what they came to.
     pub left: usize,
     /// Why it took no new work before it was through, if so.
     pub stopped: Option<String>,
@@ -75,12 +83,17 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
     // What is taken up again is still to be done.
     done_before -= work.to_do.iter().filter(|op| is_done(op)).count();
     let lanes = lanes(&mut work);
+    let checks = work.reading.checks(changed_before(&work.ledger));
+    let reads_after = checks.after;
+    let foreseen = work.foreseen;
     let Work { dir, job, order, sessions, again, runtime, .. } = work;
     let clock = Stamp::now;
     let session = engine::Session {
         job,
         lanes,
         order,
+        checks,
+        foreseen,
         done_before: done_before as u64,
         seed: fastrand::u64(..),
         clock: &clock,
@@ -103,13 +116,14 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
         options: &work.facts.input.options,
         outcomes: Outcomes::Done { ledger: &ledger, journal: &handle },
     };
-    let left = (0..ledger.len() as u32).filter(|op| is_left(&ledger, job, *op)).count();
+    let is_taken_up = |op: &u32| is_left(&ledger, job, *op) || reads_after && ledger.is_unverified(*op);
+    let left = (0..ledger.len() as u32).filter(is_taken_up).count();
     let mut exit = Exit::Internal;
     let closed = match fault {
         Some(fault) => Err(fault),
         None => dir
             .close(&material, &mut journal, sessions.clone(), |tally| {
-                exit = decide(&end, tally);
+                exit = decide(&end, tally, &ledger);
                 exit
             })
             .map_err(|fault| fault.to_string()),
@@ -137,11 +151,16 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
 /// A lane for each server, in the fleet's order: so their numbers are the same everywhere.
 fn lanes<'a>(work: &mut Work<'a>) -> Vec<LaneSpec<'a>> {
     let (fleet, reach, routed) = (work.fleet, work.reach, work.routed);
-    let mut ops: Vec<Vec<u32>> = vec![Vec::new(); routed.places.list().len()];
+    let mut tasks: Vec<(Vec<u32>, Vec<u32>)> = vec![Default::default(); routed.places.list().len()];
+    let place_of = |op: u32| routed.places.number_of(work.job.operations[op as usize].mailbox);
     for op in &work.to_do {
-        let mailbox = work.job.operations[*op as usize].mailbox;
-        if let Some(place) = routed.places.number_of(mailbox) {
-            ops[place as usize].push(*op);
+        if let Some(place) = place_of(*op) {
+            tasks[place as usize].0.push(*op);
+        }
+    }
+    for op in &work.unverified {
+        if let Some(place) = place_of(*op) {
+            tasks[place as usize].1.push(*op);
         }
     }
     let mut lanes: Vec<LaneSpec<'a>> = fleet
@@ -151,7 +170,7 @@ fn lanes<'a>(work: &mut Work<'a>) -> Vec<LaneSpec<'a>> {
         .zip(std::mem::take(&mut work.survey.known))
         .map(|((server, transports), known)| LaneSpec {
             name: server.name.clone(),
-            doors: transports.iter().map(|transport| transport as &dyn Transport).collect(),
+            doors: transports.iter().map(|transport| Way::Act(transport)).collect(),
             accounts: Vec::new(),
             open: HashSet::new(),
             last: HashSet::new(),
@@ -159,7 +178,9 @@ fn lanes<'a>(work: &mut Work<'a>) -> Vec<LaneSpec<'a>> {
             known,
         })
         .collect();
-    for ((place, way), ops) in routed.places.list().iter().zip(&routed.ways).zip(ops) {
+    let due = sessions_due(work);
+    for (number, (ops, unverified)) in (0u32..).zip(tasks) {
+        let (place, way) = (&routed.places.list()[number as usize], &routed.ways[number as usize]);
         let (server, login) = *way;
         let lane = &mut lanes[server];
         let Some(door) = login else {
@@ -169,7 +190,12 @@ fn lanes<'a>(work: &mut Work<'a>) -> Vec<LaneSpec<'a>> {
         };
         lane.open.extend(ops.iter().copied().filter(|op| work.ledger.may_have_had_effect(*op)));
         lane.last.extend(ops.iter().copied().filter(|op| work.last.contains(op)));
-        lane.accounts.push(AccountSpec { name: &place.account, door, ops });
+        let unverified = unverified.into_iter().map(|op| unverified_call(&work.ledger, work.job, op));
+        lane.accounts.push(AccountSpec {
+            unverified: unverified.collect(),
+            sessions_due: due.contains(&number),
+            ..AccountSpec::new(&place.account, door, ops)
+        });
     }
     for (lane, heard) in lanes.iter_mut().zip(&work.survey.heard) {
         lane.known.may_have_work |= routed.is_unrouted && heard.is_halted;
@@ -177,11 +203,50 @@ fn lanes<'a>(work: &mut Work<'a>) -> Vec<LaneSpec<'a>> {
     lanes
 }
 
+/// What an earlier session called, and what is known of its outcome.
+fn unverified_call(ledger: &Ledger, job: &Job, op: u32) -> Unverified {
+    let standing = ledger.standing(job, op);
+    let fault = (standing.status == Status::Unknown).then(|| Fault {
+        class: standing.class.unwrap_or(ErrorClass::Interrupted),
+        http: standing.http,
+        error: "no answer said whether it had effect".to_owned(),
+    });
+    Unverified { op, fault }
+}
+
+/// The places where a login was suspended in an earlier session and no sessions were ended since.
+fn sessions_due(work: &Work<'_>) -> HashSet<u32> {
+    if !work.reading.end_sessions {
+        return HashSet::new();
+    }
+    let (ledger, places) = (&work.ledger, &work.routed.places);
+    let shut = (0u32..).zip(&work.job.operations).filter(|(op, operation)| {
+        let is_shut = matches!(ledger.ended(*op), Some((Status::Ok, _)));
+        is_shut && ledger.was_begun(*op) && operation.function() == Some(Function::SuspendLogin)
+    });
+    let shut = shut.filter_map(|(_, operation)| places.number_of(operation.mailbox));
+    shut.filter(|place| !ledger.has_ended_sessions(&places.list()[*place as usize])).collect()
+}
+
+/// What earlier sessions have changed, and what they found unchanged.
+fn changed_before(ledger: &Ledger) -> Changes {
+    let mut changes = Changes::default();
+    for op in 0..ledger.len() as u32 {
+        match ledger.ended(op) {
+            Some((Status::Unchanged, _)) => changes.unchanged += 1,
+            Some((Status::Ok | Status::Unknown, _)) => changes.changed += 1,
+            _ => {}
+        }
+    }
+    changes
+}
+
 fn reason(stop: Stop) -> String {
     match stop {
         Stop::Signal(Signal::Interrupt) => "interrupted by SIGINT",
         Stop::Signal(Signal::Terminate) => "stopped by SIGTERM",
         Stop::ErrorBudget => "more operations failed than --max-errors allows",
+        Stop::MaxChanges => "more would change than --max-changes allows",
         Stop::Unwritable => "the journal cannot be written",
     }
     .to_owned()
@@ -251,8 +316,11 @@ fn open(work: &mut Work<'_>) -> Result<(), Failure> {
 }
 
 /// What the session's end and its results come to.
-fn decide(end: &SessionEnd, tally: &Tally) -> Exit {
+fn decide(end: &SessionEnd, tally: &Tally, ledger: &Ledger) -> Exit {
     let mut exit = of_results(tally);
+    if ledger.sessions_ended().values().any(Option::is_some) {
+        exit = exit.worse(Exit::Incomplete);
+    }
     let with_work = end.servers.iter().filter(|server| server.had_work);
     let halts: Vec<_> = with_work.map(|server| server.halted.as_ref().map(|(class, _)| *class)).collect();
     if !halts.is_empty() && halts.iter().all(Option::is_some) {
@@ -268,7 +336,7 @@ fn decide(end: &SessionEnd, tally: &Tally) -> Exit {
         None => exit,
         Some(Stop::Signal(Signal::Interrupt)) => exit.worse(Exit::Interrupted),
         Some(Stop::Signal(Signal::Terminate)) => exit.worse(Exit::Terminated),
-        Some(Stop::ErrorBudget) => exit.worse(Exit::Stopped),
+        Some(Stop::ErrorBudget | Stop::MaxChanges) => exit.worse(Exit::Stopped),
         Some(Stop::Unwritable) => exit.worse(Exit::Unwritable),
     }
 }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
 use super::args::{CredentialArgs, InputArgs, LimitArgs, MethodArg, ServerArgs, TargetArgs};
+use super::reading::ReadingSettings;
 use crate::engine::{ChannelOrder, Limits, SomeLimits};
 use crate::fleet::{CredentialSource, Protect, Server};
 use crate::job::InputOptions;
@@ -20,6 +21,9 @@ pub struct Settings {
     pub channel_order: ChannelOrder,
     /// Mailboxes that are not touched.
     pub protect: Protect,
+    /// What is read of the mailboxes.
+    #[serde(default)]
+    pub reading: ReadingSettings,
 }
 
 /// The variables that serve `--server`.

@@ -25,14 +25,16 @@ mod summary;
 
 pub use channels::{ChannelFigures, Channels};
 pub use disk::{create_dir, write_whole};
-pub use entry::{Asked, Attempt, Ended, Entry, Session as SessionEntry, Stamp};
+pub use entry::{
+    Asked, Attempt, Ended, Entry, Phase, Session as SessionEntry, SessionsEnded, Stamp, StateRead, in_rows,
+};
 pub use facts::{FORMAT, InputFacts, RunFacts};
 pub use journal::{Chain, Journal, Torn};
 pub use ledger::{Ledger, Reason, ServerTotals, Standing};
 pub use places::{Place, Places};
 #[cfg(test)]
 pub use recorder::Remembered;
-pub use recorder::{JournalRecorder, Recorder, WriteFault};
+pub use recorder::{JournalRecorder, Recorder, Safe, WriteFault};
 pub use refusals::Barred;
 pub use results::{Failure, Material, Outcomes, Settled, Tally};
 pub use rundir::{DirError, Opened, RunDir};
