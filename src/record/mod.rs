@@ -14,6 +14,7 @@ mod entry;
 mod facts;
 mod journal;
 mod ledger;
+mod look;
 mod places;
 mod recorder;
 mod refusals;
@@ -31,13 +32,14 @@ pub use entry::{
 pub use facts::{FORMAT, InputFacts, RunFacts};
 pub use journal::{Chain, Journal, Torn};
 pub use ledger::{Ledger, Reason, ServerTotals, Standing};
+pub use look::{Opened, Record, Seen};
 pub use places::{Place, Places};
 #[cfg(test)]
 pub use recorder::Remembered;
 pub use recorder::{JournalRecorder, Recorder, Safe, WriteFault};
 pub use refusals::Barred;
 pub use results::{Failure, Material, Outcomes, Settled, Tally};
-pub use rundir::{DirError, Opened, RunDir};
+pub use rundir::{DirError, RunDir};
 pub use server_lock::{Before, Holder, LockError, ServerLock, Waiting};
 pub use state_dir::{StateDir, StateError};
 pub use summary::{ServerFigures, SessionFigures, Summary};
