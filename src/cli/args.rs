@@ -4,6 +4,7 @@ mod check;
 mod input;
 mod limits;
 mod output;
+mod plan;
 mod sandbox;
 mod select;
 mod server;
@@ -20,6 +21,7 @@ pub use check::CheckArgs;
 pub use input::{Channels, InputArgs};
 pub use limits::LimitArgs;
 pub use output::{LogFormatArg, OutputArgs};
+pub use plan::PlanArgs;
 pub use sandbox::SandboxArgs;
 pub use select::{SelectArgs, StateArgs, WhichArgs};
 pub use server::{CredentialArgs, MethodArg, ServerArgs, TargetArgs};
@@ -56,6 +58,8 @@ Exit codes:
 pub enum Command {
     /// Carry out the operations of a CSV.
     Run(RunArgs),
+    /// Look what a run would change, without changing anything.
+    Plan(PlanArgs),
     /// Go on with a run that was interrupted, stopped or killed.
     #[command(after_help = RESUME_NOTES)]
     Resume(ResumeArgs),
@@ -112,6 +116,11 @@ pub struct RunArgs {
     /// mailsweep-runs/<time>-<job>].
     #[arg(long, value_name = "DIR", help_heading = "Run")]
     pub run_dir: Option<PathBuf>,
+
+    /// Be bound to a plan that `mailsweep plan --save` wrote: what it has as unchanged and is so no
+    /// longer is not called (`blocked`/`drifted`).
+    #[arg(long, value_name = "FILE", conflicts_with = "blind", help_heading = "Run")]
+    pub plan: Option<PathBuf>,
 
     #[command(flatten)]
     pub reading: ReadingArgs,

@@ -6,9 +6,14 @@ mod args;
 mod check;
 mod findings;
 mod ground;
+mod lanes;
+mod look;
 mod person;
+mod plan;
+mod prepare;
 mod reach;
 mod reading;
+mod recorded;
 mod resume;
 mod route;
 mod run;
@@ -41,6 +46,7 @@ pub fn main() -> Exit {
     };
     let (done, voice) = match &cli.command {
         Command::Run(args) => (run::run(args), Voice::from(&args.output)),
+        Command::Plan(args) => (plan::plan(args), Voice::from(&args.output)),
         Command::Resume(args) => (resume::resume(args), Voice::from(&args.output)),
         Command::Check(args) => (check::check(args), Voice::from(args)),
         Command::Sandbox(args) => (sandbox::serve(args), Voice::default()),

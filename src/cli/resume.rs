@@ -2,25 +2,24 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 
 use super::Failure;
 use super::args::ResumeArgs;
-use super::ground::{self, names};
+use super::ground;
 use super::reach::{self, Reach};
 use super::reading::ReadingSettings;
+use super::recorded::{Recorded, ServerChoice};
 use super::route::Routing;
 use super::run::{self, runs_dir, state_failure};
 use super::session::{self, Closed, Work};
-use super::settings::Settings;
 use super::show::Live;
 use super::survey::{self, Survey, Surveyor};
 use crate::domain::{ErrorClass, Exit, Status};
-use crate::fleet::{Config, Fleet, Server};
-use crate::job::{self, Job, What};
+use crate::fleet::{Fleet, Server};
+use crate::job::{Job, What};
 use crate::record::{Ended, Ledger, Material, Opened, Outcomes, RunDir, RunFacts, Stamp, StateDir, Summary};
 
 /// Carries out the command.
@@ -34,23 +33,16 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
         Some(named) => RunDir::open(named, &runs_dir)?,
         None => newest(&runs_dir, &live)?,
     };
-    let shown = dir.path().display();
-    if facts.dry_run {
-        let why = anyhow!("{shown} is a dry run: there is nothing to resume; run the job itself");
-        return Err(Failure::new(Exit::NotARun, why));
-    }
-    let unreadable = |fault: serde_json::Error| {
-        Failure::new(Exit::NotARun, anyhow!("{shown}: run.json is not sound: {fault}"))
+    let choice = ServerChoice {
+        config: args.config.as_deref(),
+        credential: &args.credential,
+        limits: args.limits.some(),
     };
-    let settings: Settings = serde_json::from_value(facts.settings.clone()).map_err(unreadable)?;
-    let recorded: Vec<Server> = serde_json::from_value(facts.servers.clone()).map_err(unreadable)?;
-    let fleet = servers(args, &config, Fleet { servers: recorded, protect: settings.protect.clone() })?;
+    let recorded = Recorded::from(dir, facts, config, &choice, "resume")?;
+    let store = recorded.sandbox_store();
+    let Recorded { dir, facts, settings, fleet, input, job, config } = recorded;
+    let shown = dir.path().display();
     let left_out = args.select.which.left_out(&fleet)?;
-
-    let input = dir.input()?;
-    let altered =
-        |fault| Failure::new(Exit::NotARun, anyhow!("{shown}: input.csv cannot be read again: {fault}"));
-    let job = Arc::new(job::read(&input, &facts.input.options).map_err(altered)?);
     let opened = dir.open_journal(&facts, &job)?;
     if let Some(torn) = opened.torn {
         live.note(&format!(
@@ -69,7 +61,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let mut state = None;
     let (survey, reach, credentials) = if settings.sandbox {
-        let reach = Reach::sandbox(&fleet.servers[0], &dir, &job)?;
+        let reach = Reach::sandbox(&fleet.servers[0], Some(store), &dir.run_id(), &job)?;
         (Survey::silent(&fleet, &left_out), reach, Vec::new())
     } else {
         let needed = plan.needed(&job, &opened.ledger, &fleet);
@@ -89,6 +81,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
             reach: &reach,
             job: &job,
             args: &args.state,
+            only_looks: false,
             run_id: &dir.run_id(),
             operator: &operator,
             live: &live,
@@ -141,7 +134,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
             routed: &routed,
             order: settings.channel_order,
             reading: &reading,
-            foreseen: None,
+            foreseen: Some(&|op| settings.foreseen(op)),
             operator,
             journal: opened.journal,
             ledger: opened.ledger,
@@ -160,38 +153,6 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     // Idle connections are not waited for.
     runtime.shutdown_background();
     run::finish(live, &dir, &args.output, closed)
-}
-
-/// The servers of the run, or those of a configuration that was named, with what the flags say.
-fn servers(args: &ResumeArgs, config: &Config, recorded: Fleet) -> anyhow::Result<Fleet> {
-    let flags = args.limits.some();
-    let mut fleet = match &args.config {
-        None => recorded,
-        Some(path) => {
-            let anew = config.fleet(&flags);
-            if anew.servers.is_empty() {
-                bail!("{} has no [[server]]", path.display());
-            }
-            let (before, now) = (names(&recorded), names(&anew));
-            if let Some(missing) = before.iter().find(|name| !now.contains(name)) {
-                bail!("{} lacks {missing}, which is a server of this run: put it back", path.display());
-            }
-            anew
-        }
-    };
-    for server in &mut fleet.servers {
-        server.limits = flags.clone().over(server.limits.clone());
-    }
-    if let Some(source) = args.credential.flag()? {
-        match fleet.servers.as_mut_slice() {
-            [server] if server.logins.len() == 1 => server.logins[0].credential = source,
-            _ => bail!(
-                "a credential on the command line is for a run of one server; \
-                 put the new one where the configuration says, or give --config FILE"
-            ),
-        }
-    }
-    Ok(fleet)
 }
 
 /// The flags that say what is taken up.

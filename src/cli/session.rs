@@ -9,21 +9,19 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use super::lanes::{self, Tasks};
 use super::reach::Reach;
 use super::reading::ReadingSettings;
 use super::route::Routed;
 use super::survey::Survey;
 use super::{Failure, person, show};
-use crate::domain::{ErrorClass, Exit, Function, Status};
-use crate::engine::{
-    self, AccountSpec, Changes, ChannelOrder, Fault, Foreseen, LaneSpec, SessionEnd, Signal, Stop,
-    Unverified, Way,
-};
+use crate::domain::{ErrorClass, Exit, Status};
+use crate::engine::{self, ChannelOrder, Foreseen, SessionEnd, Signal, Stop};
 use crate::fleet::Fleet;
 use crate::job::{Job, Source};
 use crate::record::{
-    Ended, Entry, Journal, JournalRecorder, Ledger, Material, Outcomes, RunDir, RunFacts, SessionEntry,
-    SessionFigures, Stamp, Summary, Tally,
+    Asked, Ended, Entry, Journal, JournalRecorder, Ledger, Material, Outcomes, Places, RunDir, RunFacts,
+    SessionEntry, SessionFigures, Stamp, Summary, Tally,
 };
 
 /// What a session works on.
@@ -82,8 +80,20 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
     let mut done_before = (0..work.job.operations.len() as u32).filter(is_done).count();
     // What is taken up again is still to be done.
     done_before -= work.to_do.iter().filter(|op| is_done(op)).count();
-    let lanes = lanes(&mut work);
-    let checks = work.reading.checks(changed_before(&work.ledger));
+    let lanes = lanes::lanes(Tasks {
+        job: work.job,
+        fleet: work.fleet,
+        routed: work.routed,
+        ways: work.reach.ways(),
+        heard: &work.survey.heard,
+        known: std::mem::take(&mut work.survey.known),
+        ledger: &work.ledger,
+        to_do: &work.to_do,
+        last: &work.last,
+        unverified: &work.unverified,
+        end_sessions: work.reading.end_sessions,
+    });
+    let checks = work.reading.checks(lanes::changed_before(&work.ledger));
     let reads_after = checks.after;
     let foreseen = work.foreseen;
     let Work { dir, job, order, sessions, again, runtime, .. } = work;
@@ -148,100 +158,7 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
     }
 }
 
-/// A lane for each server, in the fleet's order: so their numbers are the same everywhere.
-fn lanes<'a>(work: &mut Work<'a>) -> Vec<LaneSpec<'a>> {
-    let (fleet, reach, routed) = (work.fleet, work.reach, work.routed);
-    let mut tasks: Vec<(Vec<u32>, Vec<u32>)> = vec![Default::default(); routed.places.list().len()];
-    let place_of = |op: u32| routed.places.number_of(work.job.operations[op as usize].mailbox);
-    for op in &work.to_do {
-        if let Some(place) = place_of(*op) {
-            tasks[place as usize].0.push(*op);
-        }
-    }
-    for op in &work.unverified {
-        if let Some(place) = place_of(*op) {
-            tasks[place as usize].1.push(*op);
-        }
-    }
-    let mut lanes: Vec<LaneSpec<'a>> = fleet
-        .servers
-        .iter()
-        .zip(&reach.transports)
-        .zip(std::mem::take(&mut work.survey.known))
-        .map(|((server, transports), known)| LaneSpec {
-            name: server.name.clone(),
-            doors: transports.iter().map(|transport| Way::Act(transport)).collect(),
-            accounts: Vec::new(),
-            open: HashSet::new(),
-            last: HashSet::new(),
-            limits: server.limits.clone(),
-            known,
-        })
-        .collect();
-    let due = sessions_due(work);
-    for (number, (ops, unverified)) in (0u32..).zip(tasks) {
-        let (place, way) = (&routed.places.list()[number as usize], &routed.ways[number as usize]);
-        let (server, login) = *way;
-        let lane = &mut lanes[server];
-        let Some(door) = login else {
-            // They end with the server's own reason.
-            lane.known.may_have_work |= !ops.is_empty();
-            continue;
-        };
-        lane.open.extend(ops.iter().copied().filter(|op| work.ledger.may_have_had_effect(*op)));
-        lane.last.extend(ops.iter().copied().filter(|op| work.last.contains(op)));
-        let unverified = unverified.into_iter().map(|op| unverified_call(&work.ledger, work.job, op));
-        lane.accounts.push(AccountSpec {
-            unverified: unverified.collect(),
-            sessions_due: due.contains(&number),
-            ..AccountSpec::new(&place.account, door, ops)
-        });
-    }
-    for (lane, heard) in lanes.iter_mut().zip(&work.survey.heard) {
-        lane.known.may_have_work |= routed.is_unrouted && heard.is_halted;
-    }
-    lanes
-}
-
-/// What an earlier session called, and what is known of its outcome.
-fn unverified_call(ledger: &Ledger, job: &Job, op: u32) -> Unverified {
-    let standing = ledger.standing(job, op);
-    let fault = (standing.status == Status::Unknown).then(|| Fault {
-        class: standing.class.unwrap_or(ErrorClass::Interrupted),
-        http: standing.http,
-        error: "no answer said whether it had effect".to_owned(),
-    });
-    Unverified { op, fault }
-}
-
-/// The places where a login was suspended in an earlier session and no sessions were ended since.
-fn sessions_due(work: &Work<'_>) -> HashSet<u32> {
-    if !work.reading.end_sessions {
-        return HashSet::new();
-    }
-    let (ledger, places) = (&work.ledger, &work.routed.places);
-    let shut = (0u32..).zip(&work.job.operations).filter(|(op, operation)| {
-        let is_shut = matches!(ledger.ended(*op), Some((Status::Ok, _)));
-        is_shut && ledger.was_begun(*op) && operation.function() == Some(Function::SuspendLogin)
-    });
-    let shut = shut.filter_map(|(_, operation)| places.number_of(operation.mailbox));
-    shut.filter(|place| !ledger.has_ended_sessions(&places.list()[*place as usize])).collect()
-}
-
-/// What earlier sessions have changed, and what they found unchanged.
-fn changed_before(ledger: &Ledger) -> Changes {
-    let mut changes = Changes::default();
-    for op in 0..ledger.len() as u32 {
-        match ledger.ended(op) {
-            Some((Status::Unchanged, _)) => changes.unchanged += 1,
-            Some((Status::Ok | Status::Unknown, _)) => changes.changed += 1,
-            _ => {}
-        }
-    }
-    changes
-}
-
-fn reason(stop: Stop) -> String {
+pub fn reason(stop: Stop) -> String {
     match stop {
         Stop::Signal(Signal::Interrupt) => "interrupted by SIGINT",
         Stop::Signal(Signal::Terminate) => "stopped by SIGTERM",
@@ -268,44 +185,19 @@ pub fn is_waiting(ended: Option<(Status, Option<ErrorClass>)>) -> bool {
     }
 }
 
-/// Writes the session's first records: who works on it, what the servers said, where the mailboxes
-/// are, and what is settled without a call.
+/// Writes the session's first records, and syncs them.
 fn open(work: &mut Work<'_>) -> Result<(), Failure> {
-    let at = Stamp::now();
-    let limits: serde_json::Map<String, serde_json::Value> = work
-        .fleet
-        .servers
-        .iter()
-        .map(|server| Ok((server.name.clone(), serde_json::to_value(&server.limits)?)))
-        .collect::<serde_json::Result<_>>()
-        .context("the limits cannot be written down")?;
-    let session = SessionEntry {
-        at,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        operator: work.operator.clone(),
-        host: person::host(),
-        pid: std::process::id(),
-        servers: work.fleet.servers.iter().map(|server| server.name.clone()).collect(),
-        limits: limits.into(),
+    let opening = Opening {
+        fleet: work.fleet,
+        routed: work.routed,
+        recorded: work.ledger.places(),
+        operator: &work.operator,
+        asked: std::mem::take(&mut work.survey.asked),
     };
-    work.sessions.push(SessionFigures::begun(&session));
-    let mut entries = vec![Entry::Session(session)];
-    entries.extend(std::mem::take(&mut work.survey.asked).into_iter().map(Entry::Asked));
-    let recorded = work.ledger.places();
-    let routed = &work.routed.places;
-    let is_new = |mailbox| recorded.of(mailbox) != routed.of(mailbox);
-    for (place, mailboxes) in routed.ranges(is_new) {
-        let number = routed.list().iter().position(|known| known == place).unwrap_or_default();
-        let server = u16::try_from(work.routed.ways[number].0).unwrap_or(u16::MAX);
-        entries.push(Entry::Route { at, server, account: place.account.clone(), mailboxes });
+    let mut entries = opening.entries()?;
+    if let Some(Entry::Session(session)) = entries.first() {
+        work.sessions.push(SessionFigures::begun(session));
     }
-    let mut nowhere: Vec<_> = work.routed.settled.iter().collect();
-    nowhere.sort_unstable_by_key(|(op, _)| **op);
-    entries.extend(nowhere.into_iter().map(|(op, settled)| {
-        let (status, class) = (settled.status, settled.class);
-        let (server, ms, http) = (None, None, None);
-        Entry::End(Ended { at, op: *op, server, ms, status, class, http, error: (*settled.error).into() })
-    }));
     entries.extend(std::mem::take(&mut work.settled).into_iter().map(Entry::End));
     for entry in entries {
         let synced = work.journal.synced();
@@ -315,8 +207,58 @@ fn open(work: &mut Work<'_>) -> Result<(), Failure> {
     work.journal.flush_to_disk().map_err(|fault| Failure::new(Exit::Unwritable, fault))
 }
 
+/// What a session begins with.
+pub struct Opening<'a> {
+    pub fleet: &'a Fleet,
+    pub routed: &'a Routed,
+    /// Where mailboxes were put in earlier sessions.
+    pub recorded: &'a Places,
+    pub operator: &'a str,
+    pub asked: Vec<Asked>,
+}
+
+impl Opening<'_> {
+    /// Who works on it, what the servers said, where the mailboxes are, and what is settled without a
+    /// call.
+    pub fn entries(self) -> Result<Vec<Entry>> {
+        let Opening { fleet, routed, recorded, operator, asked } = self;
+        let at = Stamp::now();
+        let limits: serde_json::Map<String, serde_json::Value> = fleet
+            .servers
+            .iter()
+            .map(|server| Ok((server.name.clone(), serde_json::to_value(&server.limits)?)))
+            .collect::<serde_json::Result<_>>()
+            .context("the limits cannot be written down")?;
+        let session = SessionEntry {
+            at,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            operator: operator.to_owned(),
+            host: person::host(),
+            pid: std::process::id(),
+            servers: fleet.servers.iter().map(|server| server.name.clone()).collect(),
+            limits: limits.into(),
+        };
+        let mut entries = vec![Entry::Session(session)];
+        entries.extend(asked.into_iter().map(Entry::Asked));
+        let places = &routed.places;
+        for (place, mailboxes) in places.ranges(|mailbox| recorded.of(mailbox) != places.of(mailbox)) {
+            let number = places.list().iter().position(|known| known == place).unwrap_or_default();
+            let server = u16::try_from(routed.ways[number].0).unwrap_or(u16::MAX);
+            entries.push(Entry::Route { at, server, account: place.account.clone(), mailboxes });
+        }
+        let mut nowhere: Vec<_> = routed.settled.iter().collect();
+        nowhere.sort_unstable_by_key(|(op, _)| **op);
+        entries.extend(nowhere.into_iter().map(|(op, settled)| {
+            let (status, class) = (settled.status, settled.class);
+            let (server, ms, http) = (None, None, None);
+            Entry::End(Ended { at, op: *op, server, ms, status, class, http, error: (*settled.error).into() })
+        }));
+        Ok(entries)
+    }
+}
+
 /// What the session's end and its results come to.
-fn decide(end: &SessionEnd, tally: &Tally, ledger: &Ledger) -> Exit {
+pub fn decide(end: &SessionEnd, tally: &Tally, ledger: &Ledger) -> Exit {
     let mut exit = of_results(tally);
     if ledger.sessions_ended().values().any(Option::is_some) {
         exit = exit.worse(Exit::Incomplete);
@@ -352,7 +294,7 @@ pub fn of_results(tally: &Tally) -> Exit {
 
 /// The signals that end a run in good order. SIGHUP ends nothing: a run goes on when its terminal is
 /// gone.
-fn listen() -> Result<UnboundedReceiver<Signal>> {
+pub fn listen() -> Result<UnboundedReceiver<Signal>> {
     let (tell, signals) = unbounded_channel();
     for (kind, means) in [
         (SignalKind::interrupt(), Some(Signal::Interrupt)),

@@ -58,7 +58,7 @@ impl RunFacts {
 }
 
 /// What is to be known of the input.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InputFacts {
     /// The name it was read under.
     pub name: String,

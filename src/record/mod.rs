@@ -16,6 +16,7 @@ mod journal;
 mod ledger;
 mod look;
 mod places;
+mod plan;
 mod recorder;
 mod refusals;
 mod results;
@@ -34,6 +35,7 @@ pub use journal::{Chain, Journal, Torn};
 pub use ledger::{Ledger, Reason, ServerTotals, Standing};
 pub use look::{Opened, Record, Seen};
 pub use places::{Place, Places};
+pub use plan::{PLAN_FORMAT, Plan, PlanError};
 #[cfg(test)]
 pub use recorder::Remembered;
 pub use recorder::{JournalRecorder, Recorder, Safe, WriteFault};

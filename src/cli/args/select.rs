@@ -36,7 +36,7 @@ pub struct WhichArgs {
 }
 
 /// How to live with others on the same servers.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Others at work")]
 pub struct StateArgs {
     /// Wait so long for servers that another run works on, such as 10m.
