@@ -2,6 +2,7 @@
 
 mod check;
 mod input;
+mod later;
 mod limits;
 mod output;
 mod plan;
@@ -19,6 +20,7 @@ use input::channels;
 
 pub use check::CheckArgs;
 pub use input::{Channels, InputArgs};
+pub use later::{UndoArgs, VerifyArgs};
 pub use limits::LimitArgs;
 pub use output::{LogFormatArg, OutputArgs};
 pub use plan::PlanArgs;
@@ -63,6 +65,10 @@ pub enum Command {
     /// Go on with a run that was interrupted, stopped or killed.
     #[command(after_help = RESUME_NOTES)]
     Resume(ResumeArgs),
+    /// Take back what a run changed, and only that.
+    Undo(UndoArgs),
+    /// Read the state again: does what a run did still hold?
+    Verify(VerifyArgs),
     /// Ask each server whether it can be reached, takes its credential, and until when.
     Check(CheckArgs),
     /// Serve an embedded imitation of cPanel and WHM on loopback, to try mailsweep on.

@@ -6,6 +6,7 @@ mod args;
 mod check;
 mod findings;
 mod ground;
+mod held;
 mod lanes;
 mod look;
 mod person;
@@ -23,7 +24,10 @@ mod select;
 mod session;
 mod settings;
 mod show;
+mod start;
 mod survey;
+mod undo;
+mod verify;
 
 use clap::builder::Resettable;
 use clap::{CommandFactory, FromArgMatches};
@@ -48,6 +52,8 @@ pub fn main() -> Exit {
         Command::Run(args) => (run::run(args), Voice::from(&args.output)),
         Command::Plan(args) => (plan::plan(args), Voice::from(&args.output)),
         Command::Resume(args) => (resume::resume(args), Voice::from(&args.output)),
+        Command::Undo(args) => (undo::undo(args), Voice::from(&args.output)),
+        Command::Verify(args) => (verify::verify(args), Voice::from(&args.output)),
         Command::Check(args) => (check::check(args), Voice::from(args)),
         Command::Sandbox(args) => (sandbox::serve(args), Voice::default()),
     };

@@ -35,7 +35,7 @@ mod told_tests;
 
 pub use event::{Event, Finished, LaneFigures, Observer, Subject, Tried};
 pub use guard::{Changes, MaxChanges};
-pub use inquiry::{Inquiry, Listed, Login, PATIENCE, Silence, Told, ask};
+pub use inquiry::{Held, Inquiry, Listed, Login, PATIENCE, Silence, Told, ask};
 pub use limiter::Limiter;
 pub use limits::{Limits, MaxErrors, Rate, SomeLimits, Unit, parse_time};
 pub use run::run;

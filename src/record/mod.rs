@@ -12,6 +12,7 @@ mod closing;
 mod disk;
 mod entry;
 mod facts;
+mod findings;
 mod journal;
 mod ledger;
 mod look;
@@ -31,6 +32,7 @@ pub use entry::{
     Asked, Attempt, Ended, Entry, Phase, Session as SessionEntry, SessionsEnded, Stamp, StateRead, in_rows,
 };
 pub use facts::{FORMAT, InputFacts, RunFacts};
+pub use findings::{Finding, Findings};
 pub use journal::{Chain, Journal, Torn};
 pub use ledger::{Ledger, Reason, ServerTotals, Standing};
 pub use look::{Opened, Record, Seen};

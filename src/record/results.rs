@@ -347,12 +347,12 @@ impl Tally {
 }
 
 /// Text that came from a server, so that no spreadsheet takes it for a formula.
-fn defused(error: &str) -> std::borrow::Cow<'_, str> {
+pub(super) fn defused(error: &str) -> std::borrow::Cow<'_, str> {
     if error.starts_with(['=', '+', '-', '@', '\t']) { format!("'{error}").into() } else { error.into() }
 }
 
 /// The reason that the journal's line at this byte gives.
-fn reason_at(file: &File, at: u64) -> Option<String> {
+pub(super) fn reason_at(file: &File, at: u64) -> Option<String> {
     let mut line = vec![0; 1024];
     let mut filled = 0;
     let end = loop {
