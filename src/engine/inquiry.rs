@@ -256,8 +256,13 @@ impl Asker<'_> {
             if let Some(shown) = reading.certificate {
                 self.certificate.borrow_mut().get_or_insert(shown);
             }
-            let is_proven = self.good_answers.get() > 0;
             let verdict = reading.verdict;
+            if verdict.is_called_back() {
+                // The refusal of another question comes next, and ends this one too.
+                self.requests.set(self.requests.get() - 1);
+                return future::pending().await;
+            }
+            let is_proven = self.good_answers.get() > 0;
             let step =
                 tries.step(&verdict, true, self.limits.retries, is_proven, &mut self.random.borrow_mut());
             if let Step::End(..) = step {
@@ -444,6 +449,19 @@ mod tests {
         assert_eq!(told[0].refused, Some(0), "it is to be remembered");
         assert!(matches!(told[0].lists[..], [Listed::Silent { class: ErrorClass::Auth, .. }]));
         assert!(told[0].known.halted.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_called_back_by_another_ones_refusal_leaves_the_word_to_it() {
+        let no = Verdict::Rejected { class: ErrorClass::NotPermitted, error: "Access denied".into() };
+        let owner = (QUICK, Verdict::Done, Found::Owner(None));
+        let refusal = (2 * QUICK, Verdict::Refused { error: "HTTP 401".into() }, Found::Nothing);
+        let server = [Script::of([bad(no), owner, refusal, bad(Verdict::called_back(String::new()))])];
+        let limits = Limits { rate: "none".parse().unwrap(), ..Limits::default() };
+        let domains: Vec<String> = (0..4).map(|n| format!("d{n}.example")).collect();
+        let told = ask(inquiry(&server, &limits, &domains), 1).await;
+        assert_eq!(told[0].refused, Some(0));
+        assert_eq!((server[0].asked(), told[0].requests), (5, 3), "what was not sent is not counted");
     }
 
     #[tokio::test(start_paused = true)]

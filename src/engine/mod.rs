@@ -14,6 +14,8 @@ mod concurrency;
 #[cfg(test)]
 mod concurrency_tests;
 mod event;
+#[cfg(test)]
+mod halt_tests;
 mod inquiry;
 mod lane;
 mod limiter;

@@ -251,6 +251,11 @@ impl<'a, 'o> Run<'a, 'o> {
         let function = function(self.job, active.op);
         let lane = &mut self.lanes[index];
         let busy = lane.landed();
+        if verdict.is_called_back() {
+            // The server is halted, or the refusal that halts it comes next: this is left with all
+            // the rest.
+            return;
+        }
         let took = now - sent;
         let proven = lane.is_proven();
         let step = active.tries.step(
