@@ -289,8 +289,13 @@ impl Asker<'_> {
             if let Some(shown) = reading.certificate {
                 self.certificate.borrow_mut().get_or_insert(shown);
             }
-            let is_proven = self.good_answers.get() > 0;
             let verdict = reading.verdict;
+            if verdict.is_called_back() {
+                // The refusal of another question comes next, and ends this one too.
+                self.requests.set(self.requests.get() - 1);
+                return future::pending().await;
+            }
+            let is_proven = self.good_answers.get() > 0;
             let step =
                 tries.step(&verdict, true, self.limits.retries, is_proven, &mut self.random.borrow_mut());
             if let Step::End(..) = step {

@@ -16,6 +16,8 @@ mod concurrency;
 mod concurrency_tests;
 mod event;
 mod guard;
+#[cfg(test)]
+mod halt_tests;
 mod inquiry;
 mod landed;
 mod lane;

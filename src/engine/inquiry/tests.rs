@@ -137,6 +137,19 @@ async fn a_credential_that_is_refused_while_owners_are_asked_for_is_told_as_refu
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_question_called_back_by_another_ones_refusal_leaves_the_word_to_it() {
+    let no = Verdict::Rejected { class: ErrorClass::NotPermitted, error: "Access denied".into() };
+    let owner = (QUICK, Verdict::Done, Found::Owner(None));
+    let refusal = (2 * QUICK, Verdict::Refused { error: "HTTP 401".into() }, Found::Nothing);
+    let server = [Script::of([bad(no), owner, refusal, bad(Verdict::called_back(String::new()))])];
+    let limits = Limits { rate: "none".parse().unwrap(), ..Limits::default() };
+    let domains: Vec<String> = (0..4).map(|n| format!("d{n}.example")).collect();
+    let told = ask(inquiry(&server, &limits, &domains), 1).await;
+    assert_eq!(told[0].refused, Some(0));
+    assert_eq!((server[0].asked(), told[0].requests), (5, 3), "what was not sent is not counted");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pause_that_the_server_asks_for_is_kept() {
     let slow_down = Verdict::Throttled { after: Some(Duration::from_secs(7)), error: "slow down".into() };
     let server = [Script::of([bad(slow_down), domains()])];
