@@ -84,9 +84,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "CHANNEL[,CHANNEL]", value_parser = channels, help_heading = "Run")]
     pub channel_order: Option<Channels>,
 
-    /// Why this is done, such as the number of an incident; kept with the run.
-    #[arg(long, value_name = "TEXT", help_heading = "Run")]
-    pub ticket: Option<String>,
+    #[command(flatten)]
+    pub who: WhoArgs,
 
     /// Check the input and show and write what would be done; send nothing, need no server.
     #[arg(short = 'n', long, help_heading = "Run")]
@@ -255,6 +254,20 @@ pub struct WhichArgs {
     pub except_servers: Vec<String>,
 }
 
+/// Who does it, and why.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Who and why")]
+pub struct WhoArgs {
+    /// Who does this; the Unix user is kept beside it [default: operator in the configuration, then
+    /// who called sudo, then the login name].
+    #[arg(long, value_name = "NAME", env = "MAILSWEEP_OPERATOR", hide_env_values = true)]
+    pub operator: Option<String>,
+
+    /// Why it is done, such as the number of an incident; kept with each session.
+    #[arg(long, value_name = "TEXT")]
+    pub ticket: Option<String>,
+}
+
 /// How to live with others on the same servers.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Others at work")]
@@ -381,6 +394,9 @@ pub struct ResumeArgs {
 
     #[command(flatten, next_help_heading = "Server")]
     pub credential: CredentialArgs,
+
+    #[command(flatten)]
+    pub who: WhoArgs,
 
     #[command(flatten)]
     pub select: SelectArgs,

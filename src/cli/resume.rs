@@ -62,7 +62,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
         return nothing_to_do(&dir, &facts, &job, &opened, live, args);
     }
 
-    let operator = super::person::operator(config.operator.as_deref());
+    let who = args.who.who(config.operator.as_deref());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let mut state = None;
     let (survey, reach, credentials) = if settings.sandbox {
@@ -87,7 +87,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
             job: &job,
             args: &args.state,
             run_id: &dir.run_id(),
-            operator: &operator,
+            operator: &who.to_string(),
             live: &live,
         };
         let survey = surveyor.survey(state, &left_out, |number| needed[number], &runtime)?;
@@ -129,7 +129,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
             survey,
             routed: &routed,
             order: settings.channel_order,
-            operator,
+            who,
             journal: opened.journal,
             ledger: opened.ledger,
             sessions: opened.sessions,

@@ -37,8 +37,9 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let left_out = args.select.which.left_out(&ground.fleet)?;
     let lists = args.select.lists()?;
     check_output(&args.output)?;
-    let ticket = args.ticket.clone().or_else(|| ground.config.ticket.clone());
-    if ground.config.require_ticket && ticket.as_ref().is_none_or(|ticket| ticket.trim().is_empty()) {
+    let mut who = args.who.who(ground.config.operator.as_deref());
+    who.ticket = who.ticket.or_else(|| ground.config.ticket.as_deref().and_then(person::said));
+    if ground.config.require_ticket && who.ticket.is_none() {
         let path = ground.path.as_deref().unwrap_or(Path::new("the configuration"));
         return Err(
             anyhow::anyhow!("{} requires a ticket: say why with --ticket TEXT", path.display()).into()
@@ -60,9 +61,10 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         run_id: String::new(),
         started_at: at,
-        operator: person::operator(ground.config.operator.as_deref()),
+        operator: who.operator.clone(),
+        unix_user: who.unix_user.clone(),
         host: person::host(),
-        ticket,
+        ticket: who.ticket.clone(),
         dry_run: args.dry_run,
         input: InputFacts { name: input.name().to_owned(), sha256: job.sha256.clone(), options },
         settings: serde_json::to_value(&settings).context("the settings cannot be written down")?,
@@ -110,7 +112,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
             job: &job,
             args: &args.state,
             run_id: &run_id,
-            operator: &facts.operator,
+            operator: &who.to_string(),
             live: &live,
         };
         let has_calls = !callable(&job).is_empty();
@@ -147,7 +149,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
             survey,
             routed: &routed,
             order: settings.channel_order,
-            operator: facts.operator.clone(),
+            who,
             journal,
             ledger: Ledger::new(&job),
             sessions: Vec::new(),
@@ -261,6 +263,8 @@ fn rehearse(
     let ended = Stamp::now();
     let session = SessionFigures {
         operator: facts.operator.clone(),
+        unix_user: facts.unix_user.clone(),
+        ticket: facts.ticket.clone(),
         host: facts.host.clone(),
         started_at: facts.started_at.to_string(),
         ended_at: Some(ended.to_string()),

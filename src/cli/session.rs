@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use super::person::Who;
 use super::reach::Reach;
 use super::route::Routed;
 use super::survey::Survey;
@@ -35,7 +36,7 @@ pub struct Work<'a> {
     pub survey: Survey,
     pub routed: &'a Routed,
     pub order: ChannelOrder,
-    pub operator: String,
+    pub who: Who,
     pub journal: Journal,
     pub ledger: Ledger,
     pub sessions: Vec<SessionFigures>,
@@ -217,7 +218,9 @@ fn open(work: &mut Work<'_>) -> Result<(), Failure> {
     let session = SessionEntry {
         at,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        operator: work.operator.clone(),
+        operator: work.who.operator.clone(),
+        unix_user: work.who.unix_user.clone(),
+        ticket: work.who.ticket.clone(),
         host: person::host(),
         pid: std::process::id(),
         servers: work.fleet.servers.iter().map(|server| server.name.clone()).collect(),

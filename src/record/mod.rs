@@ -26,7 +26,7 @@ mod summary;
 pub use channels::{ChannelFigures, Channels};
 pub use disk::{create_dir, write_whole};
 pub use entry::{Asked, Attempt, Ended, Entry, Session as SessionEntry, Stamp};
-pub use facts::{FORMAT, InputFacts, RunFacts};
+pub use facts::{FORMAT, InputFacts, RunFacts, who};
 pub use journal::{Chain, Journal, Torn};
 pub use ledger::{Ledger, Reason, ServerTotals, Standing};
 pub use places::{Place, Places};

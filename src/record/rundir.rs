@@ -380,6 +380,8 @@ impl SessionFigures {
     pub fn begun(session: &Session) -> SessionFigures {
         SessionFigures {
             operator: session.operator.clone(),
+            unix_user: session.unix_user.clone(),
+            ticket: session.ticket.clone(),
             host: session.host.clone(),
             started_at: session.at.to_string(),
             ended_at: None,
