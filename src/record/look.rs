@@ -75,14 +75,8 @@ impl RunDir {
             }
             Err(fault) => return Err(DirError::io(&path)(fault)),
         };
-        match journal::lock(&file) {
-            Ok(()) => {}
-            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
-                return Err(DirError::InUse(self.path().display().to_string()));
-            }
-            Err(fault) => return Err(DirError::io(&path)(fault)),
-        }
-        let vouched_for = self.vouched_for();
+        self.lock(&file)?;
+        let vouched_for = self.vouched_for()?;
         let mut record = Record::new(job, self.seed(facts)?);
         record.read(self, &file, job, |_| {})?;
         record.has_the_end(self, vouched_for)?;
@@ -111,7 +105,7 @@ impl RunDir {
     ) -> Result<Seen, DirError> {
         self.check_input(facts, job)?;
         // What the summary vouches for was in the journal before it, so it is read before it.
-        let vouched_for = self.vouched_for();
+        let vouched_for = self.vouched_for()?;
         let path = self.file(JOURNAL);
         let journal = match File::open(&path) {
             Ok(file) => file,
@@ -142,7 +136,7 @@ impl RunDir {
         if fault.kind() != io::ErrorKind::NotFound {
             return Ok(false);
         }
-        if !self.results().exists() && self.vouched_for().is_none() {
+        if !self.results().exists() && self.vouched_for()?.is_none() {
             return Ok(true);
         }
         let shown = self.path().display();
@@ -233,20 +227,13 @@ impl Record {
 
     /// Notes what an entry says of the sessions.
     fn note(&mut self, entry: &Entry, chain: Chain) {
+        note(&mut self.sessions, entry, chain);
         match entry {
             Entry::Session(session) => {
                 self.closed = false;
-                self.sessions.push(SessionFigures::begun(session));
                 self.last_session = Some(session.clone());
             }
-            Entry::Close { at, code, .. } => {
-                self.closed = true;
-                if let Some(last) = self.sessions.last_mut() {
-                    last.ended_at = Some(at.to_string());
-                    last.exit_code = Some(*code);
-                    last.chain = Some(chain.to_string());
-                }
-            }
+            Entry::Close { .. } => self.closed = true,
             _ => {}
         }
     }
@@ -261,6 +248,21 @@ impl Record {
         Err(DirError::NotARun(format!(
             "{shown}: the journal no longer has the end that {SUMMARY} speaks of ({chain}): it was cut or replaced"
         )))
+    }
+}
+
+/// Adds what an entry says of the sessions to the list of them.
+pub(super) fn note(sessions: &mut Vec<SessionFigures>, entry: &Entry, chain: Chain) {
+    match entry {
+        Entry::Session(session) => sessions.push(SessionFigures::begun(session)),
+        Entry::Close { at, code, .. } => {
+            if let Some(last) = sessions.last_mut() {
+                last.ended_at = Some(at.to_string());
+                last.exit_code = Some(*code);
+                last.chain = Some(chain.to_string());
+            }
+        }
+        _ => {}
     }
 }
 
@@ -281,7 +283,7 @@ impl SessionFigures {
 }
 
 /// An entry must speak of operations and mailboxes that the job has.
-fn check(entry: &Entry, job: &Job) -> Result<(), String> {
+pub(super) fn check(entry: &Entry, job: &Job) -> Result<(), String> {
     if let Entry::Route { mailboxes, .. } = entry {
         let odd =
             mailboxes.iter().find(|(first, last)| first > last || *last as usize >= job.mailboxes.len());
