@@ -48,7 +48,7 @@ pub struct ServerFigures {
 }
 
 /// One process that worked on the run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SessionFigures {
     /// Who started it.
     pub operator: String,
