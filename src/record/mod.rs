@@ -7,6 +7,7 @@
 //! It owns the state directory too, which outlives runs: which server is in use by whom, and which
 //! credentials were refused of late.
 
+mod audit;
 mod channels;
 mod closing;
 mod disk;
@@ -24,6 +25,7 @@ mod server_lock;
 mod state_dir;
 mod summary;
 
+pub use audit::{Audit, Expected, Finding, SessionEnd, Verdict};
 pub use channels::{ChannelFigures, Channels};
 pub use disk::{create_dir, write_whole};
 pub use entry::{Asked, Attempt, Ended, Entry, Session as SessionEntry, Stamp};
