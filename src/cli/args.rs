@@ -12,6 +12,10 @@ use crate::fleet::Api;
 use crate::job::{parse_channels, parse_delimiter};
 use crate::sandbox::Capacity;
 
+mod audit;
+
+pub use audit::AuditArgs;
+
 /// Suspend and restore thousands of cPanel mailboxes from a CSV.
 ///
 /// Reads rows of (email, action, channel), makes the matching cPanel UAPI calls under a rate limit
@@ -47,6 +51,8 @@ pub enum Command {
     /// Go on with a run that was interrupted, stopped or killed.
     #[command(after_help = RESUME_NOTES)]
     Resume(ResumeArgs),
+    /// Check without a connection that a run's record is whole and agrees with itself.
+    Audit(AuditArgs),
     /// Ask each server whether it can be reached, takes its credential, and until when.
     Check(CheckArgs),
     /// Serve an embedded imitation of cPanel and WHM on loopback, to try mailsweep on.

@@ -301,7 +301,9 @@ fn nothing_to_do(
     let chain = |summary: Summary| summary.sessions.last().and_then(|session| session.chain.clone());
     let written = std::fs::read(dir.summary()).ok().and_then(|text| serde_json::from_slice(&text).ok());
     if written.and_then(chain) != summary.sessions.last().and_then(|session| session.chain.clone()) {
-        dir.write_summary(&summary)?;
+        let exit_code = opened.sessions.last().and_then(|session| session.exit_code);
+        let exit_code = exit_code.unwrap_or(summary.exit_code);
+        dir.write_summary(&Summary { exit_code, ..summary.clone() })?;
     }
     live.note(&format!("{} is through: there is nothing to resume", dir.path().display()));
     let (elapsed, stopped, again, refused) = (Duration::ZERO, None, Vec::new(), Vec::new());

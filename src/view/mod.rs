@@ -8,6 +8,7 @@
 //! thread of this room and nobody else.
 
 mod ask;
+mod audit;
 mod bar;
 mod check;
 mod drawer;
@@ -28,6 +29,7 @@ mod testing;
 mod words;
 
 pub use ask::ask;
+pub use audit::{AuditCommands, audit, audit_quiet};
 pub use check::{
     Checkup, End, Health, LoginCheckup, ServerCheckup, Tls, TokenEnd, TokenLine, Trust, check, check_quiet,
 };
