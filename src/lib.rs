@@ -34,7 +34,7 @@
 //!
 //! ```
 //! use mailsweep::domain::{Secret, Status};
-//! use mailsweep::engine::{self, ChannelOrder, Event, LaneSpec, Limits, Observer, Session};
+//! use mailsweep::engine::{self, Event, LaneSpec, Limits, Observer, Session};
 //! use mailsweep::job::{self, InputOptions, Source};
 //! use mailsweep::record::{JournalRecorder, Ledger, RunDir, RunFacts, Stamp};
 //! use mailsweep::sandbox::{Options, Sandbox, World};
@@ -63,8 +63,7 @@
 //! let mut recorder = JournalRecorder::start(dir.start_journal(&facts)?, Ledger::new(&job))?;
 //!
 //! let lane = LaneSpec::new("web01", &server, vec![0, 1], Limits::default());
-//! let (lanes, order) = (vec![lane], ChannelOrder::default());
-//! let session = Session { job: &job, lanes, order, done_before: 0, seed: 1, clock: &Stamp::now };
+//! let session = Session::new(&job, vec![lane], &Stamp::now);
 //! let (_signal, signals) = tokio::sync::mpsc::unbounded_channel();
 //! let mut finished = Counter(0);
 //! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -7,8 +7,14 @@ mod audit;
 mod check;
 mod findings;
 mod ground;
+mod lanes;
+mod look;
 mod person;
+mod plan;
+mod prepare;
 mod reach;
+mod reading;
+mod recorded;
 mod resume;
 mod route;
 mod run;
@@ -41,6 +47,7 @@ pub fn main() -> Exit {
     };
     let (done, voice) = match &cli.command {
         Command::Run(args) => (run::run(args), Voice::from(&args.output)),
+        Command::Plan(args) => (plan::plan(args), Voice::from(&args.output)),
         Command::Resume(args) => (resume::resume(args), Voice::from(&args.output)),
         Command::Audit(args) => (audit::audit(args), Voice::from(args)),
         Command::Check(args) => (check::check(args), Voice::from(args)),

@@ -29,6 +29,14 @@ impl WhoArgs {
     }
 }
 
+impl Who {
+    /// The same for a command that has no flag for it.
+    pub fn found(configured: Option<&str>) -> Who {
+        let operator = std::env::var("MAILSWEEP_OPERATOR").ok();
+        WhoArgs { operator, ticket: None }.who(configured)
+    }
+}
+
 impl std::fmt::Display for Who {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&record::who(&self.operator, &self.unix_user))

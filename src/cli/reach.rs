@@ -1,11 +1,13 @@
 //! The way to the servers: a transport for each credential, real servers or the embedded one.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, anyhow};
 
 use crate::domain::Secret;
+use crate::engine::Way;
 use crate::fleet::{Fleet, Login, Server};
 use crate::job::Job;
-use crate::record::RunDir;
 use crate::sandbox::{self, Sandbox, World};
 use crate::uapi::{Api, Credential, Endpoint, HttpOptions, HttpTransport, Trust};
 
@@ -68,13 +70,27 @@ impl Reach {
         Ok(Reach { transports, _sandbox: None })
     }
 
-    /// Starts the embedded server, filled with the job's own mailboxes.
-    pub fn sandbox(server: &Server, dir: &RunDir, job: &Job) -> Result<Reach> {
+    /// The ways to each server by which calls can be made.
+    pub fn ways(&self) -> Vec<Vec<Way<'_>>> {
+        self.each(|transport| Way::Act(transport))
+    }
+
+    /// The ways to each server by which nothing can be changed.
+    pub fn ways_to_look(&self) -> Vec<Vec<Way<'_>>> {
+        self.each(|transport| Way::Look(transport))
+    }
+
+    fn each<'a>(&'a self, way: impl Fn(&'a HttpTransport) -> Way<'a>) -> Vec<Vec<Way<'a>>> {
+        self.transports.iter().map(|logins| logins.iter().map(&way).collect()).collect()
+    }
+
+    /// Starts the embedded server, filled with the job's own mailboxes; its state is kept in `store`.
+    pub fn sandbox(server: &Server, store: Option<PathBuf>, run_id: &str, job: &Job) -> Result<Reach> {
         let addresses = job.mailboxes.iter().map(|(_, address)| address);
         let world = World::for_mailboxes(SANDBOX, SANDBOX_TOKEN, addresses);
         let sandbox = Sandbox::start(sandbox::Options {
             world,
-            store: Some(dir.sandbox()),
+            store,
             log_requests: false,
             ..sandbox::Options::default()
         })
@@ -82,7 +98,7 @@ impl Reach {
         let base: reqwest::Url = sandbox.url().parse().context("the sandbox's own address")?;
         let credential = Credential::Token(Secret::new(SANDBOX_TOKEN.to_owned()));
         let transports = server.logins.iter().map(|login| {
-            let options = options(server, login, &dir.run_id());
+            let options = options(server, login, run_id);
             HttpTransport::new(
                 &Endpoint::new(base.clone(), Api::Cpanel),
                 SANDBOX,

@@ -2,24 +2,24 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 
 use super::Failure;
 use super::args::ResumeArgs;
-use super::ground::{self, names};
+use super::ground;
 use super::reach::{self, Reach};
+use super::reading::ReadingSettings;
+use super::recorded::{Recorded, ServerChoice};
 use super::route::Routing;
 use super::run::{self, runs_dir, state_failure};
 use super::session::{self, Closed, Work};
-use super::settings::Settings;
 use super::show::Live;
 use super::survey::{self, Survey, Surveyor};
 use crate::domain::{ErrorClass, Exit, Status};
-use crate::fleet::{Config, Fleet, Server};
-use crate::job::{self, Job, What};
+use crate::fleet::{Fleet, Server};
+use crate::job::{Job, What};
 use crate::record::{Ended, Ledger, Material, Opened, Outcomes, RunDir, RunFacts, Stamp, StateDir, Summary};
 
 /// Carries out the command.
@@ -33,23 +33,16 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
         Some(named) => RunDir::open(named, &runs_dir)?,
         None => newest(&runs_dir, &live)?,
     };
-    let shown = dir.path().display();
-    if facts.dry_run {
-        let why = anyhow!("{shown} is a dry run: there is nothing to resume; run the job itself");
-        return Err(Failure::new(Exit::NotARun, why));
-    }
-    let unreadable = |fault: serde_json::Error| {
-        Failure::new(Exit::NotARun, anyhow!("{shown}: run.json is not sound: {fault}"))
+    let choice = ServerChoice {
+        config: args.config.as_deref(),
+        credential: &args.credential,
+        limits: args.limits.some(),
     };
-    let settings: Settings = serde_json::from_value(facts.settings.clone()).map_err(unreadable)?;
-    let recorded: Vec<Server> = serde_json::from_value(facts.servers.clone()).map_err(unreadable)?;
-    let fleet = servers(args, &config, Fleet { servers: recorded, protect: settings.protect.clone() })?;
+    let recorded = Recorded::from(dir, facts, config, &choice, "resume")?;
+    let store = recorded.sandbox_store();
+    let Recorded { dir, facts, settings, fleet, input, job, config } = recorded;
+    let shown = dir.path().display();
     let left_out = args.select.which.left_out(&fleet)?;
-
-    let input = dir.input()?;
-    let altered =
-        |fault| Failure::new(Exit::NotARun, anyhow!("{shown}: input.csv cannot be read again: {fault}"));
-    let job = Arc::new(job::read(&input, &facts.input.options).map_err(altered)?);
     let opened = dir.open_journal(&facts, &job)?;
     if let Some(torn) = opened.torn {
         live.note(&format!(
@@ -57,8 +50,10 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
             torn.bytes
         ));
     }
-    let plan = Plan::new(&job, &opened.ledger, args);
-    if plan.to_do.is_empty() && plan.settled.is_empty() && opened.closed {
+    let mut reading = settings.reading.clone();
+    args.guards.put_into(&mut reading);
+    let plan = Plan::new(&job, &opened.ledger, args, &reading);
+    if plan.is_empty() && opened.closed {
         return nothing_to_do(&dir, &facts, &job, &opened, live, args);
     }
 
@@ -66,7 +61,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let mut state = None;
     let (survey, reach, credentials) = if settings.sandbox {
-        let reach = Reach::sandbox(&fleet.servers[0], &dir, &job)?;
+        let reach = Reach::sandbox(&fleet.servers[0], Some(store), &dir.run_id(), &job)?;
         (Survey::silent(&fleet, &left_out), reach, Vec::new())
     } else {
         let needed = plan.needed(&job, &opened.ledger, &fleet);
@@ -86,6 +81,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
             reach: &reach,
             job: &job,
             args: &args.state,
+            only_looks: false,
             run_id: &dir.run_id(),
             operator: &who.to_string(),
             live: &live,
@@ -105,18 +101,26 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let is_blocked = |op: &&u32| matches!(opened.ledger.ended(**op), Some((Status::Blocked, _)));
     let mailbox = |op: &u32| job.operations[*op as usize].mailbox;
     let anew = plan.to_do.iter().filter(is_blocked).map(mailbox).collect();
-    let routed = routing.route(plan.to_do.iter().copied(), &anew);
+    let mut routed = routing.route(plan.to_do.iter().chain(&plan.unverified).copied(), &anew);
+    // What only waits to be looked at has ended, wherever its mailbox may be now.
+    plan.unverified.iter().for_each(|op| drop(routed.settled.remove(op)));
     routed.warnings.iter().for_each(|warning| live.note(warning));
     let left_alone: HashSet<u32> = routed.left_alone.iter().copied().collect();
     let mut to_do = plan.to_do;
     to_do.retain(|op| !routed.settled.contains_key(op) && !left_alone.contains(op));
     let all = job.operations.len();
     let count = to_do.len();
+    let mut unverified = plan.unverified;
+    unverified.retain(|op| !left_alone.contains(op));
     let whither = match fleet.servers.as_slice() {
         [server] => format!("{} as {}", server.name, server.logins[0].user),
         servers => format!("{} servers", servers.len()),
     };
-    live.note(&format!("resuming {shown}: {count} of {all} operations to do at {whither}"));
+    let to_verify = match unverified.len() {
+        0 => String::new(),
+        n => format!(", {n} to be looked at again"),
+    };
+    live.note(&format!("resuming {shown}: {count} of {all} operations to do{to_verify} at {whither}"));
     let closed = session::carry_out(
         Work {
             dir: &dir,
@@ -130,12 +134,15 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
             routed: &routed,
             order: settings.channel_order,
             who,
+            reading: &reading,
+            foreseen: Some(&|op| settings.foreseen(op)),
             journal: opened.journal,
             ledger: opened.ledger,
             sessions: opened.sessions,
             settled: plan.settled,
             to_do,
             last: plan.last,
+            unverified,
             again: again(args),
         },
         &mut live,
@@ -146,38 +153,6 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     // Idle connections are not waited for.
     runtime.shutdown_background();
     run::finish(live, &dir, &args.output, closed)
-}
-
-/// The servers of the run, or those of a configuration that was named, with what the flags say.
-fn servers(args: &ResumeArgs, config: &Config, recorded: Fleet) -> anyhow::Result<Fleet> {
-    let flags = args.limits.some();
-    let mut fleet = match &args.config {
-        None => recorded,
-        Some(path) => {
-            let anew = config.fleet(&flags);
-            if anew.servers.is_empty() {
-                bail!("{} has no [[server]]", path.display());
-            }
-            let (before, now) = (names(&recorded), names(&anew));
-            if let Some(missing) = before.iter().find(|name| !now.contains(name)) {
-                bail!("{} lacks {missing}, which is a server of this run: put it back", path.display());
-            }
-            anew
-        }
-    };
-    for server in &mut fleet.servers {
-        server.limits = flags.clone().over(server.limits.clone());
-    }
-    if let Some(source) = args.credential.flag()? {
-        match fleet.servers.as_mut_slice() {
-            [server] if server.logins.len() == 1 => server.logins[0].credential = source,
-            _ => bail!(
-                "a credential on the command line is for a run of one server; \
-                 put the new one where the configuration says, or give --config FILE"
-            ),
-        }
-    }
-    Ok(fleet)
 }
 
 /// The flags that say what is taken up.
@@ -199,22 +174,42 @@ struct Plan {
     /// Those of them that wait until all others have ended.
     last: HashSet<u32>,
     settled: Vec<Ended>,
+    /// What was called before and whose mailboxes were not read since.
+    unverified: Vec<u32>,
 }
 
 impl Plan {
-    fn new(job: &Job, ledger: &Ledger, args: &ResumeArgs) -> Plan {
+    fn is_empty(&self) -> bool {
+        self.to_do.is_empty() && self.settled.is_empty() && self.unverified.is_empty()
+    }
+
+    fn new(job: &Job, ledger: &Ledger, args: &ResumeArgs, reading: &ReadingSettings) -> Plan {
+        let reads_after = !reading.blind && !reading.no_verify;
+        let mut unverified = Vec::new();
         let mut to_do = Vec::new();
         let mut settled = Vec::new();
         let overtaken = ledger.overtaken(job);
         for op in 0..u32::try_from(job.operations.len()).unwrap_or(u32::MAX) {
             let What::Call(function) = job.operations[op as usize].what else { continue };
             let ended = ledger.ended(op);
+            if ledger.is_undone(op) {
+                // What had ended stays as it was.
+                if session::is_waiting(ended) {
+                    let why = "an undo of this run takes its mailbox back";
+                    settled.push(without_call(op, Status::Blocked, Some(ErrorClass::Undone), why));
+                }
+                continue;
+            }
             if !is_taken_up(ended, args) {
+                if reads_after && ledger.is_unverified(op) {
+                    unverified.push(op);
+                }
                 continue;
             }
             if overtaken.contains(&op) {
                 settled.push(without_call(op, Status::Superseded, None, ""));
-            } else if !function.is_repeatable() && ledger.may_have_had_effect(op) {
+            } else if reading.blind && !function.is_repeatable() && ledger.may_have_had_effect(op) {
+                // Else it is settled by what is held.
                 if ended.is_none() {
                     let why = "this release may have been sent in an earlier session; it is not sent again";
                     settled.push(without_call(op, Status::Unknown, Some(ErrorClass::Interrupted), why));
@@ -238,14 +233,14 @@ impl Plan {
             move |op| is_last(op)
         });
         let last = last.collect();
-        Plan { to_do, last, settled }
+        Plan { to_do, last, settled, unverified }
     }
 
     /// For each server whether it is to be spoken to: it has something to do, or may know where
     /// something belongs.
     fn needed(&self, job: &Job, ledger: &Ledger, fleet: &Fleet) -> Vec<bool> {
         let mut needed = vec![false; fleet.servers.len()];
-        for op in &self.to_do {
+        for op in self.to_do.iter().chain(&self.unverified) {
             let place = ledger.places().of(job.operations[*op as usize].mailbox);
             let known = place.filter(|place| !place.account.is_empty());
             let known = known.filter(|_| !matches!(ledger.ended(*op), Some((Status::Blocked, _))));

@@ -9,6 +9,7 @@ use anyhow::Context;
 
 use super::args::RunArgs;
 use super::ground::Ground;
+use super::prepare::{self, Prepared};
 use super::reach::{self, Reach};
 use super::route::{Routed, Routing};
 use super::session::{self, Closed, Work};
@@ -18,9 +19,9 @@ use super::survey::{Survey, Surveyor};
 use super::{Failure, person};
 use crate::domain::Exit;
 use crate::engine::ChannelOrder;
-use crate::job::{self, Job, Source};
+use crate::job::{Job, Source};
 use crate::record::{
-    FORMAT, InputFacts, Ledger, Material, Outcomes, RunDir, RunFacts, SessionFigures, Stamp, StateDir,
+    FORMAT, InputFacts, Ledger, Material, Outcomes, Plan, RunDir, RunFacts, SessionFigures, Stamp, StateDir,
 };
 
 /// Where runs are kept unless something else is said.
@@ -33,10 +34,9 @@ pub fn runs_dir(config: &crate::fleet::Config) -> PathBuf {
 
 /// Carries out the command.
 pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
-    let ground = Ground::new(&args.server, &args.limits, args.dry_run)?;
-    let left_out = args.select.which.left_out(&ground.fleet)?;
-    let lists = args.select.lists()?;
     check_output(&args.output)?;
+    let Prepared { ground, left_out, lists, input, options, job } =
+        Prepared::new(&args.job, &args.input, &args.server, &args.limits, &args.select, args.dry_run)?;
     let mut who = args.who.who(ground.config.operator.as_deref());
     who.ticket = who.ticket.or_else(|| ground.config.ticket.as_deref().and_then(person::said));
     if ground.config.require_ticket && who.ticket.is_none() {
@@ -45,16 +45,21 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
             anyhow::anyhow!("{} requires a ticket: say why with --ticket TEXT", path.display()).into()
         );
     }
-    let input = if args.job == Path::new("-") { Source::stdin()? } else { Source::file(&args.job)? };
-    let options = job::InputOptions { servers: ground.names(), ..args.input.options() };
-    let job = Arc::new(job::read(&input, &options)?);
+    let plan = args.plan.as_ref().map(|path| Plan::read(path, &job, &options)).transpose();
+    let plan = plan.map_err(|fault| Failure::new(Exit::Usage, fault))?;
     let at = Stamp::now();
     let first = args.channel_order.as_ref().map(|channels| channels.0.as_slice()).unwrap_or_default();
     let settings = Settings {
         sandbox: ground.is_sandbox,
+        sandbox_in: None,
         channel_order: ChannelOrder::first(first),
         protect: ground.fleet.protect.clone(),
+        reading: args.reading.settings(),
+        plan,
     };
+    if settings.reading.blind && settings.reading.max_changes.is_some() {
+        return Err(anyhow::anyhow!("--max-changes needs the state that --blind does not read").into());
+    }
     let fleet = &ground.fleet;
     let facts = RunFacts {
         format: FORMAT,
@@ -77,7 +82,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         let names = facts.input.options.servers.as_deref().unwrap_or_default();
         let (job, lists, is_rehearsal) = (&job, &lists, args.dry_run);
         let routing = Routing { job, fleet, heard, lists, names, recorded: None, is_rehearsal };
-        routing.route(callable(job).into_iter(), &HashSet::new())
+        routing.route(prepare::callable(job).into_iter(), &HashSet::new())
     };
     let runs_dir = runs_dir(&ground.config);
     if args.dry_run {
@@ -111,11 +116,12 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
             reach,
             job: &job,
             args: &args.state,
+            only_looks: false,
             run_id: &run_id,
             operator: &who.to_string(),
             live: &live,
         };
-        let has_calls = !callable(&job).is_empty();
+        let has_calls = !prepare::callable(&job).is_empty();
         surveyor.survey(state, &left_out, |_| has_calls, &runtime)?
     };
     let routed = route(&survey);
@@ -130,13 +136,14 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     dir.write_facts(&facts, &input)?;
     let journal = dir.start_journal(&facts)?;
     let reach = match reach {
-        None => Reach::sandbox(&fleet.servers[0], &dir, &job)?,
+        None => Reach::sandbox(&fleet.servers[0], Some(dir.sandbox()), &dir.run_id(), &job)?,
         Some(reach) if dir.run_id() == run_id => reach,
         // The name was taken; what reaches the servers' logs must be the run's own.
         Some(_) => Reach::servers(fleet, &credentials, &dir.run_id())?,
     };
     live.note(&format!("run {}", dir.path().display()));
-    let to_do: Vec<u32> = callable(&job).into_iter().filter(|op| !routed.settled.contains_key(op)).collect();
+    let to_do: Vec<u32> =
+        prepare::callable(&job).into_iter().filter(|op| !routed.settled.contains_key(op)).collect();
     let closed = session::carry_out(
         Work {
             dir: &dir,
@@ -150,12 +157,15 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
             routed: &routed,
             order: settings.channel_order,
             who,
+            reading: &settings.reading,
+            foreseen: Some(&|op| settings.foreseen(op)),
             journal,
             ledger: Ledger::new(&job),
             sessions: Vec::new(),
             settled: Vec::new(),
             to_do,
             last: Default::default(),
+            unverified: Vec::new(),
             again: Vec::new(),
         },
         &mut live,
@@ -208,25 +218,27 @@ pub fn check_output(output: &super::args::OutputArgs) -> anyhow::Result<()> {
 }
 
 fn copy_results(dir: &RunDir, to: &Path) -> std::io::Result<()> {
-    let mut from = std::fs::File::open(dir.results())?;
-    if to == Path::new("-") {
-        let copied = std::io::copy(&mut from, &mut std::io::stdout().lock());
-        return match copied {
-            // Whoever read has read enough.
-            Err(fault) if fault.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            other => other.map(|_| ()),
-        };
-    }
     if to.canonicalize().is_ok_and(|to| dir.results().canonicalize().is_ok_and(|results| results == to)) {
         return Ok(());
     }
-    std::io::copy(&mut from, &mut std::fs::File::create(to)?).map(|_| ())
+    let mut from = std::fs::File::open(dir.results())?;
+    write_output(to, |mut out| std::io::copy(&mut from, &mut out).map(|_| ()))
 }
 
-/// The operations that have a call.
-fn callable(job: &Job) -> Vec<u32> {
-    let calls = job.operations.iter().enumerate().filter(|(_, o)| matches!(o.what, job::What::Call(_)));
-    calls.filter_map(|(op, _)| u32::try_from(op).ok()).collect()
+/// Writes what `-o` asks for: a file, or standard output.
+pub fn write_output(
+    to: &Path,
+    fill: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    if to == Path::new("-") {
+        let written = fill(&mut std::io::stdout().lock());
+        return match written {
+            // Whoever read has read enough.
+            Err(fault) if fault.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        };
+    }
+    fill(&mut std::fs::File::create(to)?)
 }
 
 /// A dry run: the same files but for the journal, and not one connection.

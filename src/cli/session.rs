@@ -9,20 +9,21 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use super::lanes::{self, Tasks};
 use super::person::Who;
 use super::reach::Reach;
+use super::reading::ReadingSettings;
 use super::route::Routed;
 use super::survey::Survey;
 use super::{Failure, person, show};
 use crate::domain::{ErrorClass, Exit, Status};
-use crate::engine::{self, AccountSpec, ChannelOrder, LaneSpec, SessionEnd, Signal, Stop};
+use crate::engine::{self, ChannelOrder, Foreseen, SessionEnd, Signal, Stop};
 use crate::fleet::Fleet;
 use crate::job::{Job, Source};
 use crate::record::{
-    Ended, Entry, Journal, JournalRecorder, Ledger, Material, Outcomes, RunDir, RunFacts, SessionEntry,
-    SessionFigures, Stamp, Summary, Tally,
+    Asked, Ended, Entry, Journal, JournalRecorder, Ledger, Material, Outcomes, Places, RunDir, RunFacts,
+    SessionEntry, SessionFigures, Stamp, Summary, Tally,
 };
-use crate::uapi::Transport;
 
 /// What a session works on.
 pub struct Work<'a> {
@@ -37,6 +38,9 @@ pub struct Work<'a> {
     pub routed: &'a Routed,
     pub order: ChannelOrder,
     pub who: Who,
+    pub reading: &'a ReadingSettings,
+    /// What a plan that the run is bound to has foreseen for each operation.
+    pub foreseen: Option<&'a dyn Fn(u32) -> Foreseen>,
     pub journal: Journal,
     pub ledger: Ledger,
     pub sessions: Vec<SessionFigures>,
@@ -46,6 +50,8 @@ pub struct Work<'a> {
     pub to_do: Vec<u32>,
     /// Those of them that wait until all others have ended.
     pub last: HashSet<u32>,
+    /// Operations that an earlier session called and whose mailboxes were not read since.
+    pub unverified: Vec<u32>,
     /// Flags that a later session needs to take up the same.
     pub again: Vec<String>,
 }
@@ -55,7 +61,7 @@ pub struct Closed {
     pub exit: Exit,
     pub summary: Summary,
     pub tally: Tally,
-    /// Operations that a `resume` would take up.
+    /// Operations that a `resume` would take up, be it only to look what they came to.
     pub left: usize,
     /// Why it took no new work before it was through, if so.
     pub stopped: Option<String>,
@@ -75,13 +81,30 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
     let mut done_before = (0..work.job.operations.len() as u32).filter(is_done).count();
     // What is taken up again is still to be done.
     done_before -= work.to_do.iter().filter(|op| is_done(op)).count();
-    let lanes = lanes(&mut work);
+    let lanes = lanes::lanes(Tasks {
+        job: work.job,
+        fleet: work.fleet,
+        routed: work.routed,
+        ways: work.reach.ways(),
+        heard: &work.survey.heard,
+        known: std::mem::take(&mut work.survey.known),
+        ledger: &work.ledger,
+        to_do: &work.to_do,
+        last: &work.last,
+        unverified: &work.unverified,
+        end_sessions: work.reading.end_sessions,
+    });
+    let checks = work.reading.checks(lanes::changed_before(&work.ledger));
+    let reads_after = checks.after;
+    let foreseen = work.foreseen;
     let Work { dir, job, order, sessions, again, runtime, .. } = work;
     let clock = Stamp::now;
     let session = engine::Session {
         job,
         lanes,
         order,
+        checks,
+        foreseen,
         done_before: done_before as u64,
         seed: fastrand::u64(..),
         clock: &clock,
@@ -104,13 +127,14 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
         options: &work.facts.input.options,
         outcomes: Outcomes::Done { ledger: &ledger, journal: &handle },
     };
-    let left = (0..ledger.len() as u32).filter(|op| is_left(&ledger, job, *op)).count();
+    let is_taken_up = |op: &u32| is_left(&ledger, job, *op) || reads_after && ledger.is_unverified(*op);
+    let left = (0..ledger.len() as u32).filter(is_taken_up).count();
     let mut exit = Exit::Internal;
     let closed = match fault {
         Some(fault) => Err(fault),
         None => dir
             .close(&material, &mut journal, sessions.clone(), |tally| {
-                exit = decide(&end, tally);
+                exit = decide(&end, tally, &ledger);
                 exit
             })
             .map_err(|fault| fault.to_string()),
@@ -135,54 +159,12 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
     }
 }
 
-/// A lane for each server, in the fleet's order: so their numbers are the same everywhere.
-fn lanes<'a>(work: &mut Work<'a>) -> Vec<LaneSpec<'a>> {
-    let (fleet, reach, routed) = (work.fleet, work.reach, work.routed);
-    let mut ops: Vec<Vec<u32>> = vec![Vec::new(); routed.places.list().len()];
-    for op in &work.to_do {
-        let mailbox = work.job.operations[*op as usize].mailbox;
-        if let Some(place) = routed.places.number_of(mailbox) {
-            ops[place as usize].push(*op);
-        }
-    }
-    let mut lanes: Vec<LaneSpec<'a>> = fleet
-        .servers
-        .iter()
-        .zip(&reach.transports)
-        .zip(std::mem::take(&mut work.survey.known))
-        .map(|((server, transports), known)| LaneSpec {
-            name: server.name.clone(),
-            doors: transports.iter().map(|transport| transport as &dyn Transport).collect(),
-            accounts: Vec::new(),
-            open: HashSet::new(),
-            last: HashSet::new(),
-            limits: server.limits.clone(),
-            known,
-        })
-        .collect();
-    for ((place, way), ops) in routed.places.list().iter().zip(&routed.ways).zip(ops) {
-        let (server, login) = *way;
-        let lane = &mut lanes[server];
-        let Some(door) = login else {
-            // They end with the server's own reason.
-            lane.known.may_have_work |= !ops.is_empty();
-            continue;
-        };
-        lane.open.extend(ops.iter().copied().filter(|op| work.ledger.may_have_had_effect(*op)));
-        lane.last.extend(ops.iter().copied().filter(|op| work.last.contains(op)));
-        lane.accounts.push(AccountSpec { name: &place.account, door, ops });
-    }
-    for (lane, heard) in lanes.iter_mut().zip(&work.survey.heard) {
-        lane.known.may_have_work |= routed.is_unrouted && heard.is_halted;
-    }
-    lanes
-}
-
-fn reason(stop: Stop) -> String {
+pub fn reason(stop: Stop) -> String {
     match stop {
         Stop::Signal(Signal::Interrupt) => "interrupted by SIGINT",
         Stop::Signal(Signal::Terminate) => "stopped by SIGTERM",
         Stop::ErrorBudget => "more operations failed than --max-errors allows",
+        Stop::MaxChanges => "more would change than --max-changes allows",
         Stop::Unwritable => "the journal cannot be written",
     }
     .to_owned()
@@ -204,46 +186,19 @@ pub fn is_waiting(ended: Option<(Status, Option<ErrorClass>)>) -> bool {
     }
 }
 
-/// Writes the session's first records: who works on it, what the servers said, where the mailboxes
-/// are, and what is settled without a call.
+/// Writes the session's first records, and syncs them.
 fn open(work: &mut Work<'_>) -> Result<(), Failure> {
-    let at = Stamp::now();
-    let limits: serde_json::Map<String, serde_json::Value> = work
-        .fleet
-        .servers
-        .iter()
-        .map(|server| Ok((server.name.clone(), serde_json::to_value(&server.limits)?)))
-        .collect::<serde_json::Result<_>>()
-        .context("the limits cannot be written down")?;
-    let session = SessionEntry {
-        at,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        operator: work.who.operator.clone(),
-        unix_user: work.who.unix_user.clone(),
-        ticket: work.who.ticket.clone(),
-        host: person::host(),
-        pid: std::process::id(),
-        servers: work.fleet.servers.iter().map(|server| server.name.clone()).collect(),
-        limits: limits.into(),
+    let opening = Opening {
+        fleet: work.fleet,
+        routed: work.routed,
+        recorded: work.ledger.places(),
+        who: &work.who,
+        asked: std::mem::take(&mut work.survey.asked),
     };
-    work.sessions.push(SessionFigures::begun(&session));
-    let mut entries = vec![Entry::Session(session)];
-    entries.extend(std::mem::take(&mut work.survey.asked).into_iter().map(Entry::Asked));
-    let recorded = work.ledger.places();
-    let routed = &work.routed.places;
-    let is_new = |mailbox| recorded.of(mailbox) != routed.of(mailbox);
-    for (place, mailboxes) in routed.ranges(is_new) {
-        let number = routed.list().iter().position(|known| known == place).unwrap_or_default();
-        let server = u16::try_from(work.routed.ways[number].0).unwrap_or(u16::MAX);
-        entries.push(Entry::Route { at, server, account: place.account.clone(), mailboxes });
+    let mut entries = opening.entries()?;
+    if let Some(Entry::Session(session)) = entries.first() {
+        work.sessions.push(SessionFigures::begun(session));
     }
-    let mut nowhere: Vec<_> = work.routed.settled.iter().collect();
-    nowhere.sort_unstable_by_key(|(op, _)| **op);
-    entries.extend(nowhere.into_iter().map(|(op, settled)| {
-        let (status, class) = (settled.status, settled.class);
-        let (server, ms, http) = (None, None, None);
-        Entry::End(Ended { at, op: *op, server, ms, status, class, http, error: (*settled.error).into() })
-    }));
     entries.extend(std::mem::take(&mut work.settled).into_iter().map(Entry::End));
     for entry in entries {
         let synced = work.journal.synced();
@@ -253,9 +208,64 @@ fn open(work: &mut Work<'_>) -> Result<(), Failure> {
     work.journal.flush_to_disk().map_err(|fault| Failure::new(Exit::Unwritable, fault))
 }
 
+/// What a session begins with.
+pub struct Opening<'a> {
+    pub fleet: &'a Fleet,
+    pub routed: &'a Routed,
+    /// Where mailboxes were put in earlier sessions.
+    pub recorded: &'a Places,
+    pub who: &'a Who,
+    pub asked: Vec<Asked>,
+}
+
+impl Opening<'_> {
+    /// Who works on it, what the servers said, where the mailboxes are, and what is settled without a
+    /// call.
+    pub fn entries(self) -> Result<Vec<Entry>> {
+        let Opening { fleet, routed, recorded, who, asked } = self;
+        let at = Stamp::now();
+        let limits: serde_json::Map<String, serde_json::Value> = fleet
+            .servers
+            .iter()
+            .map(|server| Ok((server.name.clone(), serde_json::to_value(&server.limits)?)))
+            .collect::<serde_json::Result<_>>()
+            .context("the limits cannot be written down")?;
+        let session = SessionEntry {
+            at,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            operator: who.operator.clone(),
+            unix_user: who.unix_user.clone(),
+            ticket: who.ticket.clone(),
+            host: person::host(),
+            pid: std::process::id(),
+            servers: fleet.servers.iter().map(|server| server.name.clone()).collect(),
+            limits: limits.into(),
+        };
+        let mut entries = vec![Entry::Session(session)];
+        entries.extend(asked.into_iter().map(Entry::Asked));
+        let places = &routed.places;
+        for (place, mailboxes) in places.ranges(|mailbox| recorded.of(mailbox) != places.of(mailbox)) {
+            let number = places.list().iter().position(|known| known == place).unwrap_or_default();
+            let server = u16::try_from(routed.ways[number].0).unwrap_or(u16::MAX);
+            entries.push(Entry::Route { at, server, account: place.account.clone(), mailboxes });
+        }
+        let mut nowhere: Vec<_> = routed.settled.iter().collect();
+        nowhere.sort_unstable_by_key(|(op, _)| **op);
+        entries.extend(nowhere.into_iter().map(|(op, settled)| {
+            let (status, class) = (settled.status, settled.class);
+            let (server, ms, http) = (None, None, None);
+            Entry::End(Ended { at, op: *op, server, ms, status, class, http, error: (*settled.error).into() })
+        }));
+        Ok(entries)
+    }
+}
+
 /// What the session's end and its results come to.
-fn decide(end: &SessionEnd, tally: &Tally) -> Exit {
+pub fn decide(end: &SessionEnd, tally: &Tally, ledger: &Ledger) -> Exit {
     let mut exit = of_results(tally);
+    if ledger.sessions_ended().values().any(Option::is_some) {
+        exit = exit.worse(Exit::Incomplete);
+    }
     let with_work = end.servers.iter().filter(|server| server.had_work);
     let halts: Vec<_> = with_work.map(|server| server.halted.as_ref().map(|(class, _)| *class)).collect();
     if !halts.is_empty() && halts.iter().all(Option::is_some) {
@@ -271,7 +281,7 @@ fn decide(end: &SessionEnd, tally: &Tally) -> Exit {
         None => exit,
         Some(Stop::Signal(Signal::Interrupt)) => exit.worse(Exit::Interrupted),
         Some(Stop::Signal(Signal::Terminate)) => exit.worse(Exit::Terminated),
-        Some(Stop::ErrorBudget) => exit.worse(Exit::Stopped),
+        Some(Stop::ErrorBudget | Stop::MaxChanges) => exit.worse(Exit::Stopped),
         Some(Stop::Unwritable) => exit.worse(Exit::Unwritable),
     }
 }
@@ -287,7 +297,7 @@ pub fn of_results(tally: &Tally) -> Exit {
 
 /// The signals that end a run in good order. SIGHUP ends nothing: a run goes on when its terminal is
 /// gone.
-fn listen() -> Result<UnboundedReceiver<Signal>> {
+pub fn listen() -> Result<UnboundedReceiver<Signal>> {
     let (tell, signals) = unbounded_channel();
     for (kind, means) in [
         (SignalKind::interrupt(), Some(Signal::Interrupt)),

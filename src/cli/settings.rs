@@ -6,9 +6,11 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
 use super::args::{CredentialArgs, InputArgs, LimitArgs, MethodArg, ServerArgs, TargetArgs};
-use crate::engine::{ChannelOrder, Limits, SomeLimits};
+use super::reading::ReadingSettings;
+use crate::engine::{ChannelOrder, Foreseen, Limits, SomeLimits};
 use crate::fleet::{CredentialSource, Protect, Server};
 use crate::job::InputOptions;
+use crate::record::Plan;
 use crate::uapi::Method;
 
 /// Everything about a run but its input and servers.
@@ -16,10 +18,31 @@ use crate::uapi::Method;
 pub struct Settings {
     /// Whether the server is the embedded one.
     pub sandbox: bool,
+    /// Where the embedded one keeps its state, if not in the run's own directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox_in: Option<PathBuf>,
     /// Which channels go first.
     pub channel_order: ChannelOrder,
     /// Mailboxes that are not touched.
     pub protect: Protect,
+    /// What is read of the mailboxes.
+    #[serde(default)]
+    pub reading: ReadingSettings,
+    /// The plan that it is bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
+}
+
+impl Settings {
+    /// What the plan has foreseen for an operation; where there is none, that it is called.
+    pub fn foreseen(&self, op: u32) -> Foreseen {
+        match &self.plan {
+            None => Foreseen::Planned,
+            Some(plan) if plan.is_planned(op) => Foreseen::Planned,
+            Some(plan) if plan.is_unchanged(op) => Foreseen::Unchanged,
+            Some(_) => Foreseen::Otherwise,
+        }
+    }
 }
 
 /// The variables that serve `--server`.

@@ -11,7 +11,7 @@ use crate::domain::{Action, Channel, ErrorClass, Exit, Function, Status};
 use crate::engine::Observer;
 use crate::fleet::Fleet;
 use crate::job::{Job, MailboxId, What};
-use crate::record::RunDir;
+use crate::record::{RunDir, Tally};
 use crate::view::{
     self, Closing, FailureLine, LeftAside, LogFormat, Notices, Options, Preview, PreviewRow, Reporter,
     ServerLimits, Terminal,
@@ -95,6 +95,25 @@ impl Live {
         let preview = what_is_about_to_happen(title, job, fleet, routed, run_dir);
         self.note(&view::preview(&preview, terminal.style(), terminal.width()));
         self.notices.flush();
+    }
+
+    /// Shows what a command found; with `-q`, little, and nothing where all is well.
+    pub fn end_with(self, text: &str, tally: &Tally, exit: Exit) {
+        let Live { mut reporter, notices, quiet } = self;
+        reporter.run_ended();
+        if !quiet {
+            notices.note(text);
+            let failures = failure_lines(tally);
+            let shown: Vec<String> = failures.map(|line| format!("  {}", line.sentence(240))).collect();
+            if !shown.is_empty() {
+                notices.note(&format!("The first that cannot be done:\n{}\n", shown.join("\n")));
+            }
+        } else if exit != Exit::Ok {
+            let counts: Vec<String> =
+                tally.counts.iter().map(|(status, number)| format!("{number} {status}")).collect();
+            notices.say(&format!("{}\n", counts.join(", ")));
+        }
+        reporter.finish();
     }
 
     /// Shows how it ended; with `-q`, little, and nothing where all is well.
@@ -278,13 +297,9 @@ pub fn command(dir: &RunDir, verb: &str, more: &[&str]) -> String {
     view::command(words.chain(more.iter().map(std::ffi::OsStr::new)))
 }
 
-fn closing(dir: &RunDir, closed: &Closed) -> Closing {
-    let Closed { summary, tally, .. } = closed;
-    // After a fault of the disk not all of them may be there.
-    let mut files = vec![("results".to_owned(), dir.results()), ("unfinished".to_owned(), dir.unfinished())];
-    files.retain(|(_, path)| path.exists());
-    files.push(("everything".to_owned(), dir.path().to_owned()));
-    let failures = tally.first_failures.iter().map(|failure| FailureLine {
+/// The first operations that did not end well.
+fn failure_lines(tally: &Tally) -> impl Iterator<Item = FailureLine> {
+    tally.first_failures.iter().map(|failure| FailureLine {
         row: failure.row,
         mailbox: failure.mailbox.clone(),
         action: failure.action.parse::<Action>().ok(),
@@ -292,7 +307,15 @@ fn closing(dir: &RunDir, closed: &Closed) -> Closing {
         status: failure.status,
         class: failure.class,
         error: failure.error.clone(),
-    });
+    })
+}
+
+fn closing(dir: &RunDir, closed: &Closed) -> Closing {
+    let Closed { summary, tally, .. } = closed;
+    // After a fault of the disk not all of them may be there.
+    let mut files = vec![("results".to_owned(), dir.results()), ("unfinished".to_owned(), dir.unfinished())];
+    files.retain(|(_, path)| path.exists());
+    files.push(("everything".to_owned(), dir.path().to_owned()));
     let resume = |more: &[&str]| command(dir, "resume", more);
     let is_passing = |class: &ErrorClass| {
         use ErrorClass::{BadAnswer, Connect, Http, Throttled, Timeout};
@@ -306,7 +329,7 @@ fn closing(dir: &RunDir, closed: &Closed) -> Closing {
         None
     };
     Closing {
-        first_failures: failures.collect(),
+        first_failures: failure_lines(tally).collect(),
         failures_in_all: tally.failures,
         files,
         resume_command,

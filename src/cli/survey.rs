@@ -48,6 +48,8 @@ pub struct Surveyor<'a> {
     pub reach: &'a Reach,
     pub job: &'a Job,
     pub args: &'a StateArgs,
+    /// Whether nothing is changed, so that no other run need be kept away.
+    pub only_looks: bool,
     pub run_id: &'a str,
     pub operator: &'a str,
     pub live: &'a Live,
@@ -69,7 +71,8 @@ impl Surveyor<'_> {
         let mut locks = Vec::new();
         let wanted: Vec<usize> =
             (0..left_out.len()).filter(|number| !left_out[*number] && is_needed(*number)).collect();
-        for (number, lock) in wanted.iter().copied().zip(self.lock(state, &wanted)) {
+        let locked = if self.only_looks { Vec::new() } else { self.lock(state, &wanted) };
+        for (number, lock) in wanted.iter().copied().zip(locked) {
             let server = &self.fleet.servers[number];
             match lock {
                 Ok(lock) => {

@@ -46,6 +46,11 @@ pub enum Flag {
     Held,
 }
 
+impl Flag {
+    /// Every flag, in the order of a state's letters.
+    pub const ALL: [Flag; 4] = [Flag::Login, Flag::Incoming, Flag::Outgoing, Flag::Held];
+}
+
 /// A set of values, one per [`Flag`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flags<T> {

@@ -10,11 +10,11 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{ChannelOrder, LaneSpec, Limits, Session, run};
+use super::{Checks, LaneSpec, Limits, Session, run};
 use crate::domain::{Function, Status};
 use crate::job::{InputOptions, Job, Source, read};
 use crate::record::{Entry, Remembered, Stamp};
-use crate::uapi::{Answer, Transport, Verdict};
+use crate::uapi::{Answer, Question, Reader, Reading, Transport, Verdict};
 
 /// So many workers, each call so long on one of them, so many waiting; more is answered by 503.
 struct Limited {
@@ -81,9 +81,19 @@ impl Limited {
     }
 }
 
+impl Reader for Limited {
+    fn read<'b>(&'b self, question: Question<'b>) -> LocalBoxFuture<'b, Reading> {
+        unreachable!("nobody asked for {question:?}")
+    }
+}
+
 impl Transport for Limited {
     fn call<'a>(&'a self, _: &'a str, _: Function, _: &'a str) -> LocalBoxFuture<'a, Answer> {
         async move { Answer { http_status: None, verdict: self.serve().await } }.boxed_local()
+    }
+
+    fn end_sessions<'a>(&'a self, _: &'a str) -> LocalBoxFuture<'a, Answer> {
+        unreachable!("nobody asked to end sessions")
     }
 }
 
@@ -99,8 +109,7 @@ async fn play(server: &Limited, n: usize, jobs: u32) -> (Instant, usize) {
         Limits { rate: "none".parse().unwrap(), jobs: jobs.try_into().unwrap(), ..Limits::default() };
     let lanes = vec![LaneSpec::new("web01", server, (0..n as u32).collect(), limits)];
     let clock = || Stamp(0);
-    let order = ChannelOrder::default();
-    let session = Session { job: &job, lanes, order, done_before: 0, seed: 7, clock: &clock };
+    let session = Session { checks: Checks::blind(), seed: 7, ..Session::new(&job, lanes, &clock) };
     let mut recorder = Remembered::default();
     let (_tell, signals) = mpsc::unbounded_channel();
     let begun = Instant::now();

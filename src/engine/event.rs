@@ -21,6 +21,27 @@ pub enum Event<'a> {
     Tried(Tried<'a>),
     /// An operation has ended, and its record is written.
     Finished(Finished<'a>),
+    /// An operation that had ended, and was told of, has ended otherwise: the state was read again.
+    Corrected {
+        /// How it had ended.
+        before: Status,
+        /// How it has.
+        now: Finished<'a>,
+    },
+    /// Something that belongs to an account as a whole could not be read or done; its operations go
+    /// on.
+    Unread {
+        /// The server's name.
+        server: &'a str,
+        /// The account.
+        account: &'a str,
+        /// What, for people.
+        what: &'a str,
+        /// Why.
+        class: ErrorClass,
+        /// In the server's words.
+        error: &'a str,
+    },
     /// A server asked for a pause, or is given one after repeated failures.
     Paused {
         /// The server's name.

@@ -12,10 +12,11 @@ use std::time::Duration;
 use futures::{StreamExt, future, stream};
 use tokio::time::Instant;
 
-use super::lane::{Known, LONGEST_PAUSE};
+use super::lane::LONGEST_PAUSE;
 use super::limiter::Limiter;
 use super::limits::Limits;
 use super::retry::{Step, Tries};
+use super::spec::Known;
 use crate::domain::ErrorClass;
 use crate::uapi::{Certificate, Found, Question, Reader, Token, Verdict};
 

@@ -11,96 +11,84 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::accounts::{Access, Account, Chore};
 use super::breaker::{Breaker, Permit};
 use super::budget::Budget;
 use super::concurrency::Concurrency;
 use super::limiter::Limiter;
 use super::limits::{Limits, MaxErrors};
 use super::order::{Chains, Queue, Stage};
+use super::outage::Outage;
 use super::retry::Tries;
-use crate::domain::{ErrorClass, Function, Status};
-use crate::uapi::{Transport, Verdict};
+use super::spec::{Checks, LaneSpec, Way};
+use super::states::{Judged, Standpoint, States};
+use crate::domain::{ErrorClass, Status};
+use crate::job::MailboxId;
+use crate::record::{Phase, Safe};
+use crate::uapi::Verdict;
 
-/// What a lane is made of.
-pub struct LaneSpec<'a> {
-    /// The server's name.
-    pub name: String,
-    /// How to reach it: one for each credential.
-    pub doors: Vec<&'a dyn Transport>,
-    /// The accounts there and what is to be done in each.
-    pub accounts: Vec<AccountSpec<'a>>,
-    /// Operations that a try in an earlier session may have carried out.
-    pub open: HashSet<u32>,
-    /// Operations that wait until all others have ended.
-    pub last: HashSet<u32>,
-    /// Its limits.
-    pub limits: Limits,
-    /// What is known of it already.
-    pub known: Known,
-}
-
-/// One account of a server.
-pub struct AccountSpec<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// By which of the lane's doors it is reached.
-    pub door: usize,
-    /// The operations to carry out there, in file order.
-    pub ops: Vec<u32>,
-}
-
-/// What is known of a server when its lane opens, because it was asked something before.
-#[derive(Default)]
-pub struct Known {
-    /// What has been taken of its rate.
-    pub limiter: Option<Limiter>,
-    /// The doors through which a good answer came.
-    pub proven: HashSet<usize>,
-    /// Good answers so far.
-    pub good_answers: u64,
-    /// Why nothing is to be sent to it in this session, if so.
-    pub halted: Option<(ErrorClass, String)>,
-    /// Whether something may be left undone because of that, though no operation is known to belong
-    /// to it.
-    pub may_have_work: bool,
-}
-
-impl<'a> LaneSpec<'a> {
-    /// A server with one account, of which nothing is known, and these operations, none of which was
-    /// ever tried or has to wait for the others.
-    pub fn new(name: &str, transport: &'a dyn Transport, ops: Vec<u32>, limits: Limits) -> LaneSpec<'a> {
-        LaneSpec {
-            name: name.to_owned(),
-            doors: vec![transport],
-            accounts: vec![AccountSpec { name: "", door: 0, ops }],
-            open: HashSet::new(),
-            last: HashSet::new(),
-            limits,
-            known: Known::default(),
-        }
-    }
-}
-
-/// An operation that has been begun and has not ended.
+/// Something to send: an operation that has been begun and has not ended, or what an account needs
+/// beside its operations.
 #[derive(Clone, Copy, Debug)]
 pub struct Active {
-    pub op: u32,
+    pub errand: Errand,
     pub account: u32,
     pub tries: Tries,
 }
 
-/// One account of a lane.
-pub struct Account<'a> {
-    pub name: &'a str,
-    pub door: usize,
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Errand {
+    /// An operation's call.
+    Call(u32),
+    /// The state of the account's mailboxes, before its next call.
+    ReadBefore,
+    /// To end the sessions of the account's mailboxes.
+    EndSessions,
+    /// The state of the account's mailboxes, after its last call.
+    ReadAfter,
+}
+
+impl Errand {
+    /// Whether doing it twice does no more than doing it once.
+    pub fn is_repeatable(self, states: &States<'_>) -> bool {
+        match self {
+            Errand::Call(op) => states.function(op).is_repeatable(),
+            Errand::ReadBefore | Errand::EndSessions | Errand::ReadAfter => true,
+        }
+    }
+}
+
+/// What was taken up in a turn.
+#[derive(Debug, PartialEq)]
+pub enum Begun {
+    /// An operation that is to be called.
+    Call(u32),
+    /// An account whose sessions are to be ended.
+    EndSessions(u32),
+    /// An operation that ends without a call.
+    Settled { op: u32, account: u32, judged: Judged },
+}
+
+/// How much must be safe before something is sent.
+#[derive(Clone, Copy, Debug)]
+struct Needs {
+    record: u64,
+    on_disk: bool,
+}
+
+impl Needs {
+    fn are_met(self, safe: Safe) -> bool {
+        self.record <= if self.on_disk { safe.on_disk } else { safe.written }
+    }
 }
 
 /// One way into a server, with a credential of its own.
 pub struct Door<'a> {
-    pub transport: &'a dyn Transport,
+    pub way: Way<'a>,
     /// Whether a good answer came through it in this session.
     is_proven: bool,
-    /// Whether an operation was begun through it that has not ended, before it was proven.
+    /// Whether something was begun through it that has not ended, before it was proven.
     is_tried: bool,
 }
 
@@ -123,11 +111,15 @@ pub struct Lane<'a> {
     /// Good answers in this session.
     pub good_answers: u64,
     queue: Queue<'a>,
+    /// Whether an account is read again after its last call.
+    reads_after: bool,
     open: HashSet<u32>,
     /// Whether what is in flight is the first request through a door, which goes alone.
     is_alone: bool,
-    /// Begun, with the number of the record that says so.
-    begun: VecDeque<(u64, Active)>,
+    /// Begun, with what has to be safe before it is sent.
+    begun: VecDeque<(Needs, Active)>,
+    /// Accounts whose sessions are to be ended, and no record says so yet.
+    sessions_to_end: Vec<u32>,
     retries: BinaryHeap<Reverse<Retry>>,
     limiter: Limiter,
     concurrency: Concurrency,
@@ -164,7 +156,8 @@ impl PartialOrd for Retry {
 
 impl Ord for Retry {
     fn cmp(&self, other: &Retry) -> Ordering {
-        (self.due, self.active.op).cmp(&(other.due, other.active.op))
+        let place = |retry: &Retry| (retry.due, retry.active.errand, retry.active.account);
+        place(self).cmp(&place(other))
     }
 }
 
@@ -187,23 +180,25 @@ const FOREIGN_HALTS_AFTER: u32 = 3;
 /// Operations are not begun further ahead: one record names them all.
 const MOST_AHEAD: usize = 1000;
 
-/// Failures before an outage is called one.
-const OUTAGE_FAILURES: u32 = 3;
+/// Operations that are settled without a call in one turn: there are signals to be heard too.
+const MOST_SETTLED: usize = 2000;
 
 impl<'a> Lane<'a> {
-    pub fn new(spec: LaneSpec<'a>, stages: impl Fn(u32) -> Stage + 'a) -> Lane<'a> {
+    pub fn new(spec: LaneSpec<'a>, checks: &Checks, stages: impl Fn(u32) -> Stage + 'a) -> Lane<'a> {
         let LaneSpec { name, doors, accounts, open, last, limits, known } = spec;
-        let door = |(number, transport)| {
+        let door = |(number, way)| {
             let is_proven = known.proven.contains(&number);
-            Door { transport, is_proven, is_tried: false }
+            Door { way, is_proven, is_tried: false }
         };
-        let has_operations = accounts.iter().any(|account| !account.ops.is_empty());
+        let has_work =
+            accounts.iter().any(|account| !account.ops.is_empty() || !account.unverified.is_empty());
         let (accounts, ops): (Vec<_>, Vec<_>) = accounts
             .into_iter()
-            .map(|AccountSpec { name, door, mut ops }| {
+            .map(|spec| {
+                let (account, mut ops) = Account::new(spec, checks);
                 // Within a stage file order stays.
                 ops.sort_by_key(|op| (last.contains(op), stages(*op)));
-                (Account { name, door }, ops)
+                (account, ops)
             })
             .unzip();
         Lane {
@@ -218,7 +213,8 @@ impl<'a> Lane<'a> {
             in_flight: 0,
             unrecorded: 0,
             halted: None,
-            had_work: has_operations || known.may_have_work,
+            had_work: has_work || known.may_have_work,
+            reads_after: checks.after,
             may_have_work: known.may_have_work,
             refused: None,
             good_answers: known.good_answers,
@@ -226,6 +222,7 @@ impl<'a> Lane<'a> {
             open,
             is_alone: false,
             begun: VecDeque::new(),
+            sessions_to_end: Vec::new(),
             retries: BinaryHeap::new(),
             breaker: Breaker::default(),
             paused_until: None,
@@ -236,9 +233,44 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Finds the first operations, when the chains are made.
+    /// Finds the first operations, when the chains are made, and what accounts without operations
+    /// still need.
     pub fn start(&mut self, chains: &mut Chains) {
         self.queue.start(chains);
+        for account in 0..u32::try_from(self.accounts.len()).unwrap_or(u32::MAX) {
+            if self.queue.is_account_done(account) {
+                self.look_after(account);
+            }
+        }
+    }
+
+    /// Lines up what an account needs when its operations have ended. Nothing about its sessions is
+    /// sent before its record is written; that number is filled in when it is known.
+    pub fn look_after(&mut self, account: u32) {
+        let errand = match self.accounts[account as usize].next_chore(self.reads_after) {
+            None => return,
+            Some(Chore::ReadAfter) => Errand::ReadAfter,
+            Some(Chore::EndSessions) => {
+                self.sessions_to_end.push(account);
+                return;
+            }
+        };
+        self.begun.push_back((Needs { record: 0, on_disk: false }, Active::new(errand, account)));
+    }
+
+    /// The mailboxes of an account of which a reading is wanted: before calls those of its
+    /// operations, after them those of what was called.
+    pub fn mailboxes(&self, account: u32, phase: Phase, states: &States<'_>) -> Vec<MailboxId> {
+        let mut mailboxes: Vec<MailboxId> = match phase {
+            Phase::Before => self.queue.account_ops(account).iter().map(|op| states.mailbox(*op)).collect(),
+            Phase::After => {
+                let called = self.accounts[account as usize].called();
+                called.map(|op| states.mailbox(op)).collect()
+            }
+        };
+        mailboxes.sort_unstable_by_key(|id| id.0);
+        mailboxes.dedup();
+        mailboxes
     }
 
     /// All its operations.
@@ -258,15 +290,16 @@ impl<'a> Lane<'a> {
 
     /// Whether nothing is left to begin or to try again.
     pub fn is_through(&self) -> bool {
-        self.begun.is_empty() && self.retries.is_empty() && self.queue.is_empty()
+        let is_nothing_begun = self.begun.is_empty() && self.sessions_to_end.is_empty();
+        is_nothing_begun && self.retries.is_empty() && self.queue.is_empty()
     }
 
     fn door(&self, account: u32) -> &Door<'a> {
         &self.doors[self.accounts[account as usize].door]
     }
 
-    /// What can be sent now, given that records up to `written` are safe.
-    pub fn turn(&mut self, now: Instant, written: u64) -> Turn {
+    /// What can be sent now, given how many records are safe.
+    pub fn turn(&mut self, now: Instant, safe: Safe) -> Turn {
         if self.halted.is_some() {
             return Turn::Rest;
         }
@@ -279,7 +312,7 @@ impl<'a> Lane<'a> {
         let due = self.retry_due(now);
         let is_retry = due.is_some_and(|due| due <= now);
         let retry = self.retries.peek().filter(|_| is_retry);
-        let begun = self.begun.front().filter(|(record, _)| *record <= written);
+        let begun = self.begun.front().filter(|(needs, _)| needs.are_met(safe));
         let next = retry.map(|Reverse(retry)| retry.active).or(begun.map(|(_, active)| *active));
         let Some(next) = next else { return due.map_or(Turn::Rest, Turn::Wait) };
         // The first request with each credential is alone, or a bad one would be sent many times.
@@ -332,40 +365,116 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Takes operations from the queue that are to be begun now, so that their records are safe by
-    /// the time a slot is free; `record` is the number that their record will have.
+    /// Takes up what is to be begun now, so that its records are safe by the time a slot is free;
+    /// `record` is the number that their record will have. An account that was not read is read
+    /// first; what needs no call is settled.
     pub fn begin(
         &mut self,
         chains: &mut Chains,
-        function: impl Fn(u32) -> Function,
+        states: &States<'_>,
         record: u64,
         now: Instant,
-    ) -> Vec<u32> {
+        safe: Safe,
+    ) -> Vec<Begun> {
         let mut begun = Vec::new();
         if self.halted.is_some() {
             return begun;
         }
+        let needs = Needs { record, on_disk: false };
+        for account in std::mem::take(&mut self.sessions_to_end) {
+            self.begun.push_back((needs, Active::new(Errand::EndSessions, account)));
+            begun.push(Begun::EndSessions(account));
+        }
         let window = self.window();
-        while self.begun.len() < window {
-            let may = |account| {
-                let door = self.door(account);
-                door.is_proven || !door.is_tried
+        while self.begun.len() < window && begun.len() < MOST_SETTLED {
+            let Some((next, account)) = self.whose_turn(now, safe) else { break };
+            if self.accounts[account as usize].access(now, safe.on_disk) == Access::Unread {
+                self.read_before(account);
+                continue;
+            }
+            let from = self.standpoint(next, account);
+            let judged = match self.accounts[account as usize].left() {
+                Some((class, error)) => no_state(class, error),
+                None => states.judge(next, from),
             };
-            let Some((next, account)) = self.queue.peek(may) else { break };
+            if judged != Judged::Call {
+                self.queue.take(account, chains);
+                begun.push(Begun::Settled { op: next, account, judged });
+                continue;
+            }
+            let errand = Errand::Call(next);
+            let is_repeatable = errand.is_repeatable(states);
             // A release that was begun is never sent again, so none is begun while it could not go
             // out, but for the rate.
             let is_its_turn = self.begun.is_empty() && self.has_room(now, account);
-            if !is_its_turn && !function(next).is_repeatable() {
+            if !is_its_turn && !is_repeatable {
                 break;
             }
             self.queue.take(account, chains);
-            let door = self.accounts[account as usize].door;
-            self.doors[door].is_tried = true;
-            let tries = Tries::begun(self.open.contains(&next));
-            self.begun.push_back((record, Active { op: next, account, tries }));
-            begun.push(next);
+            self.try_door(account);
+            let tries = Tries::begun(from.open);
+            // And what cannot be taken back must not be forgotten even if the power fails.
+            let needs = Needs { on_disk: !is_repeatable, ..needs };
+            self.begun.push_back((needs, Active { errand, account, tries }));
+            begun.push(Begun::Call(next));
         }
         begun
+    }
+
+    /// Reads all accounts that have operations and were not read, as far as there is room.
+    pub fn survey(&mut self, now: Instant, safe: Safe) {
+        let window = self.window();
+        for account in 0..u32::try_from(self.accounts.len()).unwrap_or(u32::MAX) {
+            if self.halted.is_some() || self.begun.len() >= window {
+                return;
+            }
+            let is_unread = !self.queue.is_account_done(account)
+                && self.accounts[account as usize].access(now, safe.on_disk) == Access::Unread;
+            let door = self.door(account);
+            if is_unread && (door.is_proven || !door.is_tried) {
+                self.read_before(account);
+            }
+        }
+    }
+
+    /// Whether each account that has operations was read, or cannot be.
+    pub fn is_surveyed(&self) -> bool {
+        let mut accounts = (0u32..).zip(&self.accounts);
+        self.halted.is_some()
+            || accounts.all(|(number, account)| self.queue.is_account_done(number) || account.is_surveyed())
+    }
+
+    /// The operation whose turn it is, and its account: of those that can be called, or whose
+    /// account can be read now.
+    fn whose_turn(&mut self, now: Instant, safe: Safe) -> Option<(u32, u32)> {
+        let Lane { accounts, doors, queue, .. } = self;
+        queue.peek(|number, under_way| {
+            let account = &mut accounts[number as usize];
+            let door = &doors[account.door];
+            (door.is_proven || !door.is_tried)
+                && match account.access(now, safe.on_disk) {
+                    Access::Open => true,
+                    // A reading among calls could miss what they do.
+                    Access::Unread => under_way == 0,
+                    Access::Closed => false,
+                }
+        })
+    }
+
+    fn read_before(&mut self, account: u32) {
+        self.try_door(account);
+        self.accounts[account as usize].begin_reading();
+        self.begun.push_back((Needs { record: 0, on_disk: false }, Active::new(Errand::ReadBefore, account)));
+    }
+
+    fn try_door(&mut self, account: u32) {
+        let door = self.accounts[account as usize].door;
+        self.doors[door].is_tried = true;
+    }
+
+    fn standpoint(&self, op: u32, account: u32) -> Standpoint {
+        let looks_only = matches!(self.door(account).way, Way::Look(_));
+        Standpoint { looks_only, open: self.open.contains(&op) }
     }
 
     /// How many requests may be on their way now, or when to ask again.
@@ -412,23 +521,38 @@ impl<'a> Lane<'a> {
         self.retries.push(Reverse(Retry { due, active }));
     }
 
-    /// Notes that an operation has ended and makes way for the next one of its mailbox; says
-    /// whether this server's share of failures is now too high.
-    pub fn ended(
-        &mut self,
-        active: &Active,
-        status: Status,
-        class: Option<ErrorClass>,
-        chains: &mut Chains,
-    ) -> bool {
-        self.queue.ended(active.op, active.account, chains);
-        let door = self.accounts[active.account as usize].door;
+    /// Notes that an operation has ended and makes way for the next one of its mailbox.
+    pub fn ended(&mut self, op: u32, account: u32, chains: &mut Chains) {
+        self.queue.ended(op, account, chains);
+        if self.queue.is_account_done(account) {
+            self.look_after(account);
+        }
+    }
+
+    /// Notes that something that was begun through an account's door came to its end.
+    pub fn leave_door(&mut self, account: u32) {
+        let door = self.accounts[account as usize].door;
         self.doors[door].is_tried = false;
+    }
+
+    /// Counts the outcome of a call; says whether this server's share of failures is now too high.
+    pub fn count(&mut self, status: Status, class: Option<ErrorClass>) -> bool {
         if class == Some(ErrorClass::NoSuchMailbox) {
             return false;
         }
         self.ended += 1;
         self.failed += u64::from(counts_as_error(status, class));
+        self.has_failed_too_often()
+    }
+
+    /// Counts an outcome that a reading has corrected; says the same.
+    pub fn recount(&mut self, was: Status, status: Status, class: Option<ErrorClass>) -> bool {
+        self.failed = self.failed.saturating_sub(u64::from(was == Status::Unknown));
+        self.failed += u64::from(counts_as_error(status, class));
+        self.has_failed_too_often()
+    }
+
+    fn has_failed_too_often(&self) -> bool {
         match self.limits.max_errors {
             MaxErrors::Percent(percent) if self.ended >= MaxErrors::JUDGED_AFTER => {
                 self.failed * 100 > self.ended * u64::from(percent)
@@ -503,9 +627,28 @@ impl<'a> Lane<'a> {
     /// Sends nothing more in this session.
     pub fn halt(&mut self, class: ErrorClass, reason: String) {
         self.halted = Some((class, reason));
-        self.doors.iter().for_each(|door| door.transport.halt());
+        for door in &self.doors {
+            if let Way::Act(transport) = door.way {
+                transport.halt();
+            }
+        }
         self.begun.clear();
+        self.sessions_to_end.clear();
         self.retries.clear();
+    }
+}
+
+/// How an operation ends whose account's state is required and could not be read.
+fn no_state(class: ErrorClass, error: &str) -> Judged {
+    let why =
+        format!("the account's state could not be read ({class}: {error}), and --require-state wants it");
+    Judged::End(Status::NotAttempted, Some(ErrorClass::NoState), why)
+}
+
+impl Active {
+    /// Something that was not tried yet.
+    fn new(errand: Errand, account: u32) -> Active {
+        Active { errand, account, tries: Tries::default() }
     }
 }
 
@@ -523,60 +666,4 @@ pub enum Bad {
 /// Whether an outcome counts for `--max-errors`: a leaked list is full of mailboxes that are gone.
 pub fn counts_as_error(status: Status, class: Option<ErrorClass>) -> bool {
     matches!(status, Status::Failed | Status::Unknown) && class != Some(ErrorClass::NoSuchMailbox)
-}
-
-/// How long a server has given no good answer, without the time in which it was not asked.
-#[derive(Debug, Default)]
-struct Outage {
-    since: Option<Instant>,
-    failures: u32,
-    left_out_until: Option<Instant>,
-}
-
-impl Outage {
-    fn good(&mut self) {
-        *self = Outage::default();
-    }
-
-    fn failed(&mut self, now: Instant, longest: Duration) -> bool {
-        self.failures += 1;
-        let since = *self.since.get_or_insert(now);
-        self.failures >= OUTAGE_FAILURES && now.saturating_duration_since(since) >= longest
-    }
-
-    /// Takes a span out of the count, once.
-    fn leave_out(&mut self, from: Instant, until: Instant) {
-        let from = self.left_out_until.map_or(from, |done| done.max(from));
-        if let Some(since) = &mut self.since
-            && until > from
-        {
-            *since += until - from;
-            self.left_out_until = Some(until);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn an_outage_needs_three_failures_and_leaves_pauses_out() {
-        let minute = Duration::from_secs(60);
-        let mut outage = Outage::default();
-        assert!(!outage.failed(Instant::now(), minute));
-        tokio::time::sleep(2 * minute).await;
-        assert!(!outage.failed(Instant::now(), minute), "only two failures");
-        assert!(outage.failed(Instant::now(), minute));
-        outage.good();
-        outage.failed(Instant::now(), minute);
-        let now = Instant::now();
-        outage.leave_out(now, now + 2 * minute);
-        outage.leave_out(now, now + 2 * minute);
-        tokio::time::sleep(2 * minute).await;
-        outage.failed(Instant::now(), minute);
-        assert!(!outage.failed(Instant::now(), minute), "it was paused all the time");
-        tokio::time::sleep(minute).await;
-        assert!(outage.failed(Instant::now(), minute));
-    }
 }

@@ -6,6 +6,7 @@
 //! what happened goes to a [`Recorder`](crate::record::Recorder), and whoever watches is told by
 //! [`Event`]s.
 
+mod accounts;
 mod breaker;
 mod budget;
 #[cfg(test)]
@@ -14,23 +15,29 @@ mod concurrency;
 #[cfg(test)]
 mod concurrency_tests;
 mod event;
+mod guard;
 mod inquiry;
+mod landed;
 mod lane;
 mod limiter;
 mod limits;
 mod order;
+mod outage;
 mod retry;
 mod run;
 #[cfg(test)]
 mod scenarios;
 mod session;
+mod spec;
+mod states;
 #[cfg(test)]
 mod told_tests;
 
 pub use event::{Event, Finished, LaneFigures, Observer, Subject, Tried};
+pub use guard::{Changes, MaxChanges};
 pub use inquiry::{Inquiry, Listed, Login, PATIENCE, Silence, Told, ask};
-pub use lane::{AccountSpec, Known, LaneSpec};
 pub use limiter::Limiter;
 pub use limits::{Limits, MaxErrors, Rate, SomeLimits, Unit, parse_time};
 pub use run::run;
 pub use session::{ChannelOrder, ServerEnd, Session, SessionEnd, Signal, Stop};
+pub use spec::{AccountSpec, Checks, Fault, Foreseen, Known, LaneSpec, Unverified, Way};

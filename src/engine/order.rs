@@ -117,12 +117,24 @@ impl<'a> Queue<'a> {
         if self.held.contains(&op) { HELD } else { (self.stages)(op) }
     }
 
-    /// The operation whose turn it is, with its account, without taking it. Only an account that
-    /// `may` be called now.
-    pub fn peek(&self, may: impl Fn(u32) -> bool) -> Option<(u32, u32)> {
+    /// The operation whose turn it is, with its account, without taking it. Only of an account that
+    /// `may` be called now; it is told how many operations are under way there.
+    pub fn peek(&self, mut may: impl FnMut(u32, u32) -> bool) -> Option<(u32, u32)> {
         let rest_has_ended = self.ended + self.held.len() >= self.total;
         let mut ready = self.ready.iter().filter(|((stage, ..), _)| *stage != HELD || rest_has_ended);
-        ready.find(|(_, account)| may(*account)).map(|((.., op), account)| (*op, *account))
+        let found = ready.find(|((_, under_way, _), account)| may(*account, *under_way));
+        found.map(|((.., op), account)| (*op, *account))
+    }
+
+    /// Whether an account has nothing to take and nothing under way.
+    pub fn is_account_done(&self, account: u32) -> bool {
+        let queue = &self.accounts[account as usize];
+        queue.turn.is_none() && queue.under_way == 0
+    }
+
+    /// All operations of an account.
+    pub fn account_ops(&self, account: u32) -> &[u32] {
+        &self.accounts[account as usize].ops
     }
 
     /// Takes the next operation of an account, as [`peek`](Queue::peek) named it.
@@ -228,7 +240,7 @@ mod tests {
         }
 
         fn take_where(&mut self, may: impl Fn(u32) -> bool) -> Option<u32> {
-            let (op, account) = self.queue.peek(may)?;
+            let (op, account) = self.queue.peek(|account, _| may(account))?;
             self.queue.take(account, &mut self.chains);
             Some(op)
         }

@@ -17,16 +17,17 @@ use futures::{FutureExt, StreamExt};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
-use super::event::{Event, Finished, LaneFigures, Observer, Subject, Tried};
-use super::lane::{Active, Bad, Lane, LaneSpec, Turn, counts_as_error};
-use super::limits::MaxErrors;
+use super::event::{Event, Finished, LaneFigures, Observer, Subject};
+use super::guard::Changes;
+use super::lane::{Active, Begun, Errand, Lane, Turn};
 use super::order::Chains;
-use super::retry::Step;
 use super::session::{ServerEnd, Session, SessionEnd, Signal, Stop};
+use super::spec::{Checks, Way};
+use super::states::{Judged, States};
 use crate::domain::{ErrorClass, Function, Status};
 use crate::job::Job;
-use crate::record::{Attempt, Ended, Entry, Recorder, Stamp, WriteFault};
-use crate::uapi::{Answer, Verdict};
+use crate::record::{Attempt, Ended, Entry, Recorder, Safe, Stamp, WriteFault, in_rows};
+use crate::uapi::{Answer, Found, Question, Reading, Verdict};
 
 /// Carries out a session and returns when nothing is left to do, or nothing more may be done.
 pub async fn run<R: Recorder>(
@@ -44,14 +45,13 @@ pub async fn run<R: Recorder>(
     loop {
         let wake = run.send_what_may_be_sent(&mut in_flight);
         if !run.batch.is_empty() {
-            // What cannot be taken back must not be forgotten even if the power fails.
-            let to_disk = std::mem::take(&mut run.begins_unrepeatable);
-            run.submitted = recorder.submit(std::mem::take(&mut run.batch), to_disk);
+            let soon = run.needed_on_disk > run.submitted;
+            run.submitted = recorder.submit(std::mem::take(&mut run.batch), soon);
         }
         if run.is_through(in_flight.is_empty()) {
             break;
         }
-        let waits_for_records = run.written < run.submitted && run.fault.is_none();
+        let waits_for_records = run.waits_for_records();
         tokio::select! {
             // What is rare comes first, or a busy server would keep it waiting.
             biased;
@@ -63,7 +63,7 @@ pub async fn run<R: Recorder>(
                 Some(signal) => run.signalled(signal),
                 None => can_be_signalled = false,
             },
-            written = recorder.written(run.written), if waits_for_records => run.records_written(written),
+            safe = recorder.progress(run.safe), if waits_for_records => run.records_are_safe(safe),
             _ = ticks.tick() => run.tick(in_flight.len()),
             () = sleep_until(wake), if wake.is_some() => {}
             Some(landed) = in_flight.next(), if !in_flight.is_empty() => {
@@ -84,80 +84,111 @@ async fn sleep_until(wake: Option<Instant>) {
     }
 }
 
-/// A call that is on its way.
+/// What came back: of a reading with what was found.
+pub(super) struct Reply {
+    pub http_status: Option<u16>,
+    pub verdict: Verdict,
+    pub found: Found,
+}
+
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Reply {
+        let Answer { http_status, verdict } = answer;
+        Reply { http_status, verdict, found: Found::Nothing }
+    }
+}
+
+impl From<Reading> for Reply {
+    fn from(reading: Reading) -> Reply {
+        let Reading { http_status, verdict, found, .. } = reading;
+        Reply { http_status, verdict, found }
+    }
+}
+
+/// A request that is on its way.
 struct Flight<'a> {
     lane: usize,
     active: Active,
     sent: Instant,
     sent_at: Stamp,
-    call: LocalBoxFuture<'a, Answer>,
+    call: LocalBoxFuture<'a, Reply>,
 }
 
-/// A call that has come back.
-struct Landed {
-    lane: usize,
-    active: Active,
-    sent: Instant,
-    sent_at: Stamp,
-    answer: Answer,
+/// A request that has come back.
+pub(super) struct Landed {
+    pub lane: usize,
+    pub active: Active,
+    pub sent: Instant,
+    pub sent_at: Stamp,
+    pub reply: Reply,
 }
 
 impl Future for Flight<'_> {
     type Output = Landed;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Landed> {
-        self.call.as_mut().poll(context).map(|answer| {
+        self.call.as_mut().poll(context).map(|reply| {
             let Flight { lane, active, sent, sent_at, .. } = *self;
-            Landed { lane, active, sent, sent_at, answer }
+            Landed { lane, active, sent, sent_at, reply }
         })
     }
 }
 
-struct Run<'a, 'o> {
-    job: &'a Job,
-    clock: &'a dyn Fn() -> Stamp,
-    observer: &'o mut dyn Observer,
-    random: fastrand::Rng,
-    lanes: Vec<Lane<'a>>,
-    chains: Chains,
+pub(super) struct Run<'a, 'o> {
+    pub job: &'a Job,
+    pub clock: &'a dyn Fn() -> Stamp,
+    pub observer: &'o mut dyn Observer,
+    pub random: fastrand::Rng,
+    pub lanes: Vec<Lane<'a>>,
+    pub chains: Chains,
+    pub states: States<'a>,
+    pub checks: Checks,
     /// Entries of this turn.
-    batch: Vec<Entry>,
-    /// Whether one of them begins an operation that is never sent twice.
-    begins_unrepeatable: bool,
+    pub batch: Vec<Entry>,
+    /// Operations of this turn that ended `unchanged`.
+    unchanged: Vec<u32>,
     submitted: u64,
-    written: u64,
+    safe: Safe,
+    /// The last record that something waits for until it is on the disk.
+    needed_on_disk: u64,
+    /// Whether calls may be made: not before the guard has seen all state.
+    is_guard_passed: bool,
     /// Outcomes whose record is not written yet, in order.
     unwritten: VecDeque<(u64, Outcome)>,
-    /// What is in flight, in case it has to be abandoned.
-    under_way: Vec<(usize, u32, Stamp)>,
-    errors: u64,
-    stop: Option<Stop>,
+    /// Calls of operations in flight, in case they have to be abandoned.
+    pub under_way: Vec<(usize, u32, Stamp)>,
+    pub errors: u64,
+    pub stop: Option<Stop>,
     /// Whether the first signal has come; the second one waits for nothing.
     is_signalled: bool,
     fault: Option<WriteFault>,
 }
 
 /// What is told of an operation once its record is written.
-struct Outcome {
-    lane: usize,
-    op: u32,
-    status: Status,
-    class: Option<ErrorClass>,
-    http_status: Option<u16>,
-    error: String,
-    attempts: u32,
+pub(super) struct Outcome {
+    pub lane: usize,
+    pub op: u32,
+    pub status: Status,
+    pub class: Option<ErrorClass>,
+    pub http_status: Option<u16>,
+    pub error: String,
+    pub attempts: u32,
+    /// How it had ended before a reading said otherwise.
+    pub instead_of: Option<Status>,
 }
 
 impl<'a, 'o> Run<'a, 'o> {
     fn new(session: Session<'a>, observer: &'o mut dyn Observer) -> Run<'a, 'o> {
-        let Session { job, lanes, order, done_before, seed, clock } = session;
-        let ops = |lane: &LaneSpec<'_>| lane.accounts.iter().map(|account| account.ops.len() as u64).sum();
+        let Session { job, lanes, order, checks, foreseen, done_before, seed, clock } = session;
+        let ops = |lane: &super::spec::LaneSpec<'_>| {
+            lane.accounts.iter().map(|account| account.ops.len() as u64).sum()
+        };
         let servers: Vec<(&str, u64)> = lanes.iter().map(|lane| (lane.name.as_str(), ops(lane))).collect();
         let to_do = servers.iter().map(|(_, ops)| ops).sum();
         observer.on(&Event::Started { to_do, done_before, servers: &servers });
         let stages = move |op: u32| order.stage(function(job, op).channel());
         let halts: Vec<_> = lanes.iter().map(|lane| lane.known.halted.clone()).collect();
-        let lanes: Vec<Lane<'a>> = lanes.into_iter().map(|lane| Lane::new(lane, stages)).collect();
+        let lanes: Vec<Lane<'a>> = lanes.into_iter().map(|lane| Lane::new(lane, &checks, stages)).collect();
         let mut run = Run {
             job,
             clock,
@@ -165,10 +196,14 @@ impl<'a, 'o> Run<'a, 'o> {
             random: fastrand::Rng::with_seed(seed),
             chains: Chains::new(job, lanes.iter().flat_map(Lane::ops), &stages),
             lanes,
+            states: States::new(job, foreseen),
+            is_guard_passed: checks.max_changes.is_none(),
+            checks,
             batch: Vec::new(),
-            begins_unrepeatable: false,
+            unchanged: Vec::new(),
             submitted: 0,
-            written: 0,
+            safe: Safe::default(),
+            needed_on_disk: 0,
             unwritten: VecDeque::new(),
             under_way: Vec::new(),
             errors: 0,
@@ -200,6 +235,7 @@ impl<'a, 'o> Run<'a, 'o> {
     /// Sends all that the lanes may send now; returns when to look again, if time alone can change
     /// something.
     fn send_what_may_be_sent(&mut self, in_flight: &mut FuturesUnordered<Flight<'a>>) -> Option<Instant> {
+        self.pass_guard();
         if self.stop.is_some() {
             return None;
         }
@@ -208,7 +244,7 @@ impl<'a, 'o> Run<'a, 'o> {
         for index in 0..self.lanes.len() {
             loop {
                 let lane = &mut self.lanes[index];
-                match lane.turn(now, self.written) {
+                match lane.turn(now, self.safe) {
                     Turn::Send(active) => in_flight.push(self.send(index, active, now)),
                     Turn::Wait(until) => {
                         wake = Some(wake.map_or(until, |wake| wake.min(until)));
@@ -217,188 +253,175 @@ impl<'a, 'o> Run<'a, 'o> {
                     Turn::Rest => break,
                 }
             }
-            let job = self.job;
-            let record = self.submitted + self.batch.len() as u64 + 1;
-            let ops = self.lanes[index].begin(&mut self.chains, |op| function(job, op), record, now);
-            if !ops.is_empty() {
-                self.begins_unrepeatable |= ops.iter().any(|op| !function(job, *op).is_repeatable());
-                self.batch.push(Entry::Begin { at: (self.clock)(), ops });
+            if self.begin(index, now) {
+                // What was settled made way for more, which is looked at when signals were.
+                wake = Some(now);
             }
         }
+        self.note_unchanged();
         wake
+    }
+
+    /// Takes up what a lane may begin now; says whether there may be more at once.
+    fn begin(&mut self, index: usize, now: Instant) -> bool {
+        let lane = &mut self.lanes[index];
+        if !self.is_guard_passed {
+            lane.survey(now, self.safe);
+            return false;
+        }
+        // Settled operations are in no record of their own, or in one before this one.
+        let record = |batch: &Vec<Entry>| self.submitted + batch.len() as u64 + 1;
+        let begun = lane.begin(&mut self.chains, &self.states, record(&self.batch), now, self.safe);
+        let at = (self.clock)();
+        let mut calls = Vec::new();
+        for begun in &begun {
+            match begun {
+                Begun::Call(op) => calls.push(*op),
+                Begun::EndSessions(account) => {
+                    let account = self.lanes[index].accounts[*account as usize].name.to_owned();
+                    self.batch.push(Entry::EndSessions { at, server: number(index), account });
+                }
+                Begun::Settled { .. } => {}
+            }
+        }
+        if !calls.is_empty() {
+            let is_unrepeatable = calls.iter().any(|op| !self.states.function(*op).is_repeatable());
+            self.batch.push(Entry::Begin { at, ops: calls });
+            if is_unrepeatable {
+                self.needed_on_disk = record(&self.batch) - 1;
+            }
+        }
+        let mut is_any_settled = false;
+        for begun in begun {
+            if let Begun::Settled { op, account, judged } = begun {
+                is_any_settled = true;
+                self.settle(index, op, account, judged);
+            }
+        }
+        is_any_settled
+    }
+
+    /// An operation ends without a call.
+    fn settle(&mut self, index: usize, op: u32, account: u32, judged: Judged) {
+        let (status, class, error) = match judged {
+            Judged::Unchanged => (Status::Unchanged, None, String::new()),
+            Judged::End(status, class, error) => (status, class, error),
+            Judged::Call => return,
+        };
+        if status == Status::Unchanged {
+            self.unchanged.push(op);
+        } else {
+            self.batch.push(Entry::End(Ended {
+                at: (self.clock)(),
+                op,
+                server: Some(number(index)),
+                ms: None,
+                status,
+                class,
+                http: None,
+                error: error.as_str().into(),
+            }));
+        }
+        self.states.ended(op, status, false);
+        self.lanes[index].ended(op, account, &mut self.chains);
+        // One record for all that are unchanged comes behind those that are there already.
+        let record = self.submitted + self.batch.len() as u64 + u64::from(status == Status::Unchanged);
+        let outcome = Outcome {
+            lane: index,
+            op,
+            status,
+            class,
+            http_status: None,
+            error,
+            attempts: 0,
+            instead_of: None,
+        };
+        self.unwritten.push_back((record, outcome));
+        self.lanes[index].unrecorded += 1;
+    }
+
+    /// One record for all operations of a turn that were so already.
+    fn note_unchanged(&mut self) {
+        if self.unchanged.is_empty() {
+            return;
+        }
+        let mut ops = std::mem::take(&mut self.unchanged);
+        ops.sort_unstable();
+        self.batch.push(Entry::Unchanged { at: (self.clock)(), ops: in_rows(ops) });
+    }
+
+    /// Lets calls be made once all state was read, unless too much would change.
+    fn pass_guard(&mut self) {
+        if self.is_guard_passed || self.stop.is_some() || !self.lanes.iter().all(Lane::is_surveyed) {
+            return;
+        }
+        self.is_guard_passed = true;
+        let Some(most) = self.checks.max_changes else { return };
+        let mut changes: Changes = self.checks.changed_before;
+        for lane in self.lanes.iter().filter(|lane| lane.halted.is_none()) {
+            let mut ops: Vec<u32> = lane.ops().collect();
+            ops.sort_unstable();
+            self.states.count(ops.into_iter(), &mut changes);
+        }
+        if let Err(reason) = most.judge(changes) {
+            self.take_no_more(Stop::MaxChanges, ErrorClass::MaxChanges, reason);
+        }
     }
 
     fn send(&mut self, index: usize, active: Active, now: Instant) -> Flight<'a> {
         let lane = &mut self.lanes[index];
         lane.in_flight += 1;
         let sent_at = (self.clock)();
-        self.under_way.push((index, active.op, sent_at));
-        let operation = &self.job.operations[active.op as usize];
-        let mailbox = self.job.mailboxes.get(operation.mailbox);
         let account = &lane.accounts[active.account as usize];
-        let door = &lane.doors[account.door];
-        let call = door.transport.call(account.name, function(self.job, active.op), mailbox);
+        let (name, way) = (account.name, lane.doors[account.door].way);
+        let call: LocalBoxFuture<'a, Reply> = match (active.errand, way) {
+            (Errand::Call(op), Way::Act(transport)) => {
+                self.under_way.push((index, op, sent_at));
+                let operation = &self.job.operations[op as usize];
+                let mailbox = self.job.mailboxes.get(operation.mailbox);
+                transport.call(name, self.states.function(op), mailbox).map(Reply::from).boxed_local()
+            }
+            (Errand::EndSessions, Way::Act(transport)) => {
+                transport.end_sessions(name).map(Reply::from).boxed_local()
+            }
+            // Through a door that can only look at most this is begun.
+            (_, way) => {
+                let question = Question::States { account: name };
+                way.reader().read(question).map(Reply::from).boxed_local()
+            }
+        };
         Flight { lane: index, active, sent: now, sent_at, call }
     }
 
-    /// A call has come back: what it means for its operation and for its server.
-    fn landed(&mut self, landed: Landed) {
-        let Landed { lane: index, mut active, sent, sent_at, answer } = landed;
-        let Answer { http_status, verdict } = answer;
-        let now = Instant::now();
-        let ms = u32::try_from((now - sent).as_millis()).unwrap_or(u32::MAX);
-        self.under_way.retain(|(_, op, _)| *op != active.op);
-        let function = function(self.job, active.op);
-        let lane = &mut self.lanes[index];
-        let busy = lane.landed();
-        let took = now - sent;
-        let proven = lane.is_proven();
-        let step = active.tries.step(
-            &verdict,
-            function.is_repeatable(),
-            lane.limits.retries,
-            proven,
-            &mut self.random,
-        );
-        let wait = if let Step::Again(wait) = step { wait } else { Duration::ZERO };
-        let bad = match (&step, &verdict) {
-            (Step::End(..), _) => {
-                lane.good(active.account, now, took, busy);
-                Bad::GoOn { rest: None }
-            }
-            (Step::Halt(class), _) => {
-                if *class == ErrorClass::Auth {
-                    lane.refused = Some(lane.accounts[active.account as usize].door);
-                }
-                Bad::Halt(*class, halt_reason(&verdict, lane.good_answers))
-            }
-            (Step::UsedUp(..) | Step::Again(_), verdict) => {
-                lane.bad(verdict, wait, now, took, &mut self.random)
-            }
-        };
-        let (open, class) = (verdict.is_open(), verdict.class());
-        let error = verdict.into_error();
-
-        let used_up_unproven = matches!(step, Step::UsedUp(..)) && !proven;
-        let outcome = match step {
-            Step::End(status, class) => Some((status, class)),
-            Step::UsedUp(status, class) if proven => Some((status, Some(class))),
-            _ => None,
-        };
-        match outcome {
-            Some((status, class)) => {
-                self.batch.push(Entry::End(Ended {
-                    at: sent_at,
-                    op: active.op,
-                    server: u16::try_from(index).ok(),
-                    ms: Some(ms),
-                    status,
-                    class,
-                    http: http_status,
-                    error: error.as_str().into(),
-                }));
-                self.ended(index, &active, status, class, http_status, error.clone());
-            }
-            None => {
-                let class = class.unwrap_or(ErrorClass::Api);
-                self.batch.push(Entry::Try(Attempt {
-                    at: sent_at,
-                    op: active.op,
-                    server: u16::try_from(index).unwrap_or(u16::MAX),
-                    ms,
-                    class,
-                    http: http_status,
-                    open,
-                    error: error.as_str().into(),
-                }));
-                let is_over = self.stop.is_some() || self.lanes[index].halted.is_some();
-                let goes_on = matches!(bad, Bad::GoOn { .. }) && !used_up_unproven && !is_over;
-                self.observer.on(&Event::Tried(Tried {
-                    subject: subject(self.job, &self.lanes[index].name, active.op),
-                    attempt: active.tries.made,
-                    class,
-                    http_status,
-                    error: &error,
-                    wait: goes_on.then_some(match &bad {
-                        Bad::GoOn { rest: Some(rest) } => wait.max(*rest),
-                        _ => wait,
-                    }),
-                }));
-                if goes_on {
-                    self.lanes[index].try_again(now + wait, active);
-                }
-            }
-        }
-        let class = class.unwrap_or(ErrorClass::Api);
-        match bad {
-            Bad::Halt(class, reason) if error.is_empty() => self.halt(index, class, reason),
-            Bad::Halt(class, reason) => self.halt(index, class, format!("{reason}: {error}")),
-            Bad::Outage => {
-                let limit = humantime::format_duration(self.lanes[index].limits.max_outage);
-                self.halt(index, class, format!("no good answer for {limit}: {error}"));
-            }
-            Bad::GoOn { .. } if used_up_unproven => {
-                let tries = active.tries.made;
-                self.halt(
-                    index,
-                    class,
-                    format!("the first call got no good answer in {tries} tries: {error}"),
-                );
-            }
-            Bad::GoOn { rest: Some(pause) } if !pause.is_zero() => {
-                let server = &self.lanes[index].name;
-                let reason = if class == ErrorClass::Throttled {
-                    error
-                } else {
-                    format!("failures in a row: {error}")
-                };
-                self.observer.on(&Event::Paused { server, pause, reason: &reason });
-            }
-            Bad::GoOn { .. } => {}
-        }
+    /// The number that the next record will have.
+    pub(super) fn next_record(&self) -> u64 {
+        self.submitted + self.batch.len() as u64 + 1
     }
 
-    /// An operation has ended; whoever waits for it may go on, and the limits on errors are looked at.
-    fn ended(
-        &mut self,
-        index: usize,
-        active: &Active,
-        status: Status,
-        class: Option<ErrorClass>,
-        http_status: Option<u16>,
-        error: String,
-    ) {
-        let record = self.submitted + self.batch.len() as u64;
-        let attempts = active.tries.made;
-        self.unwritten.push_back((
-            record,
-            Outcome { lane: index, op: active.op, status, class, http_status, error, attempts },
-        ));
-        let lane = &mut self.lanes[index];
-        lane.unrecorded += 1;
-        let too_many = lane.ended(active, status, class, &mut self.chains);
-        let max_errors = lane.limits.max_errors;
-        if too_many {
-            let reason = format!("more than {max_errors} of the operations called there failed");
-            self.halt(index, ErrorClass::ErrorBudget, reason);
-        }
-        self.errors += u64::from(counts_as_error(status, class));
-        if let MaxErrors::Count(most) = max_errors
-            && self.errors > most
-        {
-            let reason = format!("more than {most} operations failed (--max-errors)");
-            self.take_no_more(Stop::ErrorBudget, ErrorClass::ErrorBudget, reason);
-        }
+    /// Something waits until all that was recorded so far is on the disk.
+    pub(super) fn needs_on_disk(&mut self) {
+        self.needed_on_disk = self.submitted + self.batch.len() as u64;
     }
 
-    fn halt(&mut self, index: usize, class: ErrorClass, reason: String) {
+    /// Tells of an outcome once the last record so far is written. Until then it holds a slot.
+    pub(super) fn tell_when_written(&mut self, outcome: Outcome) {
+        self.lanes[outcome.lane].unrecorded += 1;
+        self.unwritten.push_back((self.submitted + self.batch.len() as u64, outcome));
+    }
+
+    fn waits_for_records(&self) -> bool {
+        let is_behind = self.safe.written < self.submitted || self.safe.on_disk < self.needed_on_disk;
+        is_behind && self.fault.is_none()
+    }
+
+    pub(super) fn halt(&mut self, index: usize, class: ErrorClass, reason: String) {
         let lane = &mut self.lanes[index];
         if lane.halted.is_some() {
             return;
         }
         self.batch.push(Entry::Halt {
             at: (self.clock)(),
-            server: u16::try_from(index).unwrap_or(u16::MAX),
+            server: number(index),
             class,
             reason: reason.clone(),
         });
@@ -406,7 +429,7 @@ impl<'a, 'o> Run<'a, 'o> {
         lane.halt(class, reason);
     }
 
-    fn take_no_more(&mut self, stop: Stop, class: ErrorClass, reason: String) {
+    pub(super) fn take_no_more(&mut self, stop: Stop, class: ErrorClass, reason: String) {
         if self.stop.is_some() {
             return;
         }
@@ -441,7 +464,7 @@ impl<'a, 'o> Run<'a, 'o> {
             self.batch.push(Entry::Try(Attempt {
                 at: sent_at,
                 op,
-                server: u16::try_from(index).unwrap_or(u16::MAX),
+                server: number(index),
                 ms: now.since(sent_at),
                 class: ErrorClass::Interrupted,
                 http: None,
@@ -451,23 +474,16 @@ impl<'a, 'o> Run<'a, 'o> {
         }
     }
 
-    fn records_written(&mut self, written: Result<u64, WriteFault>) {
-        match written {
-            Ok(written) => {
-                self.written = written;
+    fn records_are_safe(&mut self, safe: Result<Safe, WriteFault>) {
+        match safe {
+            Ok(safe) => {
+                self.safe = safe;
                 while let Some((record, _)) = self.unwritten.front()
-                    && *record <= written
+                    && *record <= safe.written
                     && let Some((_, outcome)) = self.unwritten.pop_front()
                 {
                     self.lanes[outcome.lane].unrecorded -= 1;
-                    self.observer.on(&Event::Finished(Finished {
-                        subject: subject(self.job, &self.lanes[outcome.lane].name, outcome.op),
-                        status: outcome.status,
-                        class: outcome.class,
-                        http_status: outcome.http_status,
-                        error: &outcome.error,
-                        attempts: outcome.attempts,
-                    }));
+                    self.tell(&outcome);
                 }
             }
             Err(fault) => {
@@ -479,8 +495,23 @@ impl<'a, 'o> Run<'a, 'o> {
         }
     }
 
+    fn tell(&mut self, outcome: &Outcome) {
+        let finished = Finished {
+            subject: subject(self.job, &self.lanes[outcome.lane].name, outcome.op),
+            status: outcome.status,
+            class: outcome.class,
+            http_status: outcome.http_status,
+            error: &outcome.error,
+            attempts: outcome.attempts,
+        };
+        self.observer.on(&match outcome.instead_of {
+            None => Event::Finished(finished),
+            Some(before) => Event::Corrected { before, now: finished },
+        });
+    }
+
     fn is_through(&mut self, nothing_in_flight: bool) -> bool {
-        let all_written = self.written == self.submitted || self.fault.is_some();
+        let all_written = self.safe.written == self.submitted || self.fault.is_some();
         let stopped = self.stop.is_some();
         nothing_in_flight
             && all_written
@@ -501,28 +532,22 @@ impl<'a, 'o> Run<'a, 'o> {
     }
 }
 
+/// A server's number in records.
+pub(super) fn number(index: usize) -> u16 {
+    u16::try_from(index).unwrap_or(u16::MAX)
+}
+
 fn function(job: &Job, op: u32) -> Function {
-    // Lanes are given operations that can be called; see `LaneSpec::ops`.
+    // Lanes are given operations that can be called; see `AccountSpec::ops`.
     job.operations[op as usize].function().expect("an invalid row has no call")
 }
 
-fn subject<'s>(job: &'s Job, server: &'s str, op: u32) -> Subject<'s> {
+pub(super) fn subject<'s>(job: &'s Job, server: &'s str, op: u32) -> Subject<'s> {
     let operation = &job.operations[op as usize];
     Subject {
         row: operation.row,
         mailbox: job.mailboxes.get(operation.mailbox),
         function: function(job, op),
         server,
-    }
-}
-
-fn halt_reason(verdict: &Verdict, good_answers: u64) -> String {
-    match (verdict, good_answers) {
-        (Verdict::Refused { .. }, 0) => "the server refused the credential".to_owned(),
-        (Verdict::Refused { .. }, n) => format!(
-            "the server refused the credential after {n} good answers, \
-             so it is likely one account or a firewall, not the token"
-        ),
-        _ => "TLS".to_owned(),
     }
 }

@@ -9,11 +9,11 @@ use futures::future::LocalBoxFuture;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{ChannelOrder, LaneSpec, Limits, Session, SessionEnd, Signal, Stop, run};
+use super::{Checks, LaneSpec, Limits, Session, SessionEnd, Signal, Stop, run};
 use crate::domain::{ErrorClass, Function, Status};
 use crate::job::{InputOptions, Job, Source, read};
-use crate::record::{Entry, Ledger, Recorder, Remembered, Stamp, WriteFault};
-use crate::uapi::{Answer, Transport, Verdict};
+use crate::record::{Entry, Ledger, Recorder, Remembered, Safe, Stamp, WriteFault};
+use crate::uapi::{Answer, Question, Reader, Reading, Transport, Verdict};
 
 /// One call as the server saw it.
 #[derive(Clone, Debug)]
@@ -51,6 +51,12 @@ impl<'a> Server<'a> {
     }
 }
 
+impl Reader for Server<'_> {
+    fn read<'b>(&'b self, question: Question<'b>) -> LocalBoxFuture<'b, Reading> {
+        unreachable!("nobody asked for {question:?}")
+    }
+}
+
 impl Transport for Server<'_> {
     fn call<'b>(&'b self, _: &'b str, _: Function, mailbox: &'b str) -> LocalBoxFuture<'b, Answer> {
         let number = self.calls();
@@ -62,6 +68,10 @@ impl Transport for Server<'_> {
             Answer { http_status: None, verdict }
         }
         .boxed_local()
+    }
+
+    fn end_sessions<'b>(&'b self, _: &'b str) -> LocalBoxFuture<'b, Answer> {
+        unreachable!("nobody asked to end sessions")
     }
 }
 
@@ -150,7 +160,7 @@ async fn play(
         lanes.iter().map(|lane| lane.accounts.iter().flat_map(|a| a.ops.clone()).collect()).collect();
     let start = Instant::now();
     let clock = move || Stamp(i64::try_from(start.elapsed().as_millis()).unwrap());
-    let session = Session { job, lanes, order: ChannelOrder::default(), done_before: 0, seed, clock: &clock };
+    let session = Session { checks: Checks::blind(), seed, ..Session::new(job, lanes, &clock) };
     let end = run(session, &mut recorder, &mut (), signals).await;
     let mut ledger = Ledger::new(job);
     let opening = crate::record::SessionEntry { servers: names, ..Default::default() };
@@ -493,13 +503,13 @@ impl Recorder for SlowRecord {
         self.entries.len() as u64
     }
 
-    async fn written(&mut self, seen: u64) -> Result<u64, WriteFault> {
+    async fn progress(&mut self, seen: Safe) -> Result<Safe, WriteFault> {
         tokio::time::sleep(Duration::from_millis(30)).await;
-        if seen >= self.breaks_after {
+        if seen.written >= self.breaks_after {
             return Err(WriteFault::from(std::io::Error::other("no room")));
         }
         self.written = self.entries.len() as u64;
-        Ok(self.written)
+        Ok(Safe { written: self.written, on_disk: self.written })
     }
 }
 
@@ -513,7 +523,7 @@ async fn nothing_is_sent_before_its_record_is_written_and_nothing_at_all_once_no
     let clock = move || Stamp(i64::try_from(start.elapsed().as_millis()).unwrap());
     let lanes = vec![lane("s", &server, 0..60, limits("none", 4))];
     let end = run(
-        Session { job: &job, lanes, order: ChannelOrder::default(), done_before: 0, seed: 1, clock: &clock },
+        Session { checks: Checks::blind(), ..Session::new(&job, lanes, &clock) },
         &mut recorder,
         &mut (),
         signals,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::lane::LaneSpec;
+use super::spec::{Checks, Foreseen, LaneSpec};
 use crate::domain::{Channel, ErrorClass};
 use crate::job::Job;
 use crate::record::{Stamp, WriteFault};
@@ -15,12 +15,32 @@ pub struct Session<'a> {
     pub lanes: Vec<LaneSpec<'a>>,
     /// Which channels go first.
     pub order: ChannelOrder,
+    /// What is read, and what follows from it.
+    pub checks: Checks,
+    /// What a plan that the run is bound to has foreseen for each operation.
+    pub foreseen: Option<&'a dyn Fn(u32) -> Foreseen>,
     /// Operations that ended in earlier sessions.
     pub done_before: u64,
     /// What the jitter is drawn from.
     pub seed: u64,
     /// The time of day.
     pub clock: &'a dyn Fn() -> Stamp,
+}
+
+impl<'a> Session<'a> {
+    /// The first session of a job, in file order, with the state read before and after the calls.
+    pub fn new(job: &'a Job, lanes: Vec<LaneSpec<'a>>, clock: &'a dyn Fn() -> Stamp) -> Session<'a> {
+        Session {
+            job,
+            lanes,
+            order: ChannelOrder::default(),
+            checks: Checks::default(),
+            foreseen: None,
+            done_before: 0,
+            seed: 1,
+            clock,
+        }
+    }
 }
 
 /// In which order channels are called, over all mailboxes of a server. Operations on the same flag of
@@ -58,6 +78,8 @@ pub enum Stop {
     Signal(Signal),
     /// `--max-errors N`.
     ErrorBudget,
+    /// `--max-changes`.
+    MaxChanges,
     /// The journal cannot be written.
     Unwritable,
 }

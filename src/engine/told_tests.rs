@@ -6,14 +6,20 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use tokio::sync::mpsc;
 
-use super::{ChannelOrder, Event, LaneSpec, Limits, Observer, Session, run};
+use super::{Checks, Event, LaneSpec, Limits, Observer, Session, run};
 use crate::domain::Function;
 use crate::job::{InputOptions, Source, read};
 use crate::record::{Remembered, Stamp};
-use crate::uapi::{Answer, Transport, Verdict};
+use crate::uapi::{Answer, Question, Reader, Reading, Transport, Verdict};
 
 /// A server that takes its time.
 struct Slow;
+
+impl Reader for Slow {
+    fn read<'b>(&'b self, question: Question<'b>) -> LocalBoxFuture<'b, Reading> {
+        unreachable!("nobody asked for {question:?}")
+    }
+}
 
 impl Transport for Slow {
     fn call<'a>(&'a self, _: &'a str, _: Function, _: &'a str) -> LocalBoxFuture<'a, Answer> {
@@ -22,6 +28,10 @@ impl Transport for Slow {
             Answer { http_status: None, verdict: Verdict::Done }
         }
         .boxed_local()
+    }
+
+    fn end_sessions<'a>(&'a self, _: &'a str) -> LocalBoxFuture<'a, Answer> {
+        unreachable!("nobody asked to end sessions")
     }
 }
 
@@ -65,8 +75,7 @@ async fn each_server_is_told_with_its_work_its_calls_and_its_limit() {
         LaneSpec::new("web02", &Slow, (10..13).collect(), limits(1)),
     ];
     let clock = || Stamp(0);
-    let session =
-        Session { job: &job, lanes, order: ChannelOrder::default(), done_before: 0, seed: 1, clock: &clock };
+    let session = Session { checks: Checks::blind(), ..Session::new(&job, lanes, &clock) };
     let mut recorder = Remembered::default();
     let mut told = Told::default();
     let (_tell, signals) = mpsc::unbounded_channel();

@@ -36,6 +36,11 @@ pub fn create_log(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// A file that grows by appending, without a name: it goes with the process.
+pub fn unnamed_log() -> io::Result<File> {
+    tempfile::tempfile()
+}
+
 /// Opens a file that grows by appending.
 pub fn open_log(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).read(true).open(path)

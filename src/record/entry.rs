@@ -1,8 +1,10 @@
 //! What one line of the journal says.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{ErrorClass, Status};
+use crate::domain::{ErrorClass, State, Status};
 
 /// A moment in time: milliseconds since 1970 in UTC, written as RFC 3339.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -71,6 +73,35 @@ pub enum Entry {
         at: Stamp,
         /// Which operations.
         ops: Vec<u32>,
+    },
+    /// The state of an account's mailboxes was read, or could not be.
+    State(StateRead),
+    /// These operations ended `unchanged`: their mailboxes were so already, by the last reading.
+    Unchanged {
+        /// When that was found.
+        at: Stamp,
+        /// Which operations: first and last of each row of them.
+        ops: Vec<(u32, u32)>,
+    },
+    /// The sessions of an account's mailboxes are about to be ended.
+    EndSessions {
+        /// When.
+        at: Stamp,
+        /// The server.
+        server: u16,
+        /// The account.
+        account: String,
+    },
+    /// What came of that.
+    SessionsEnded(SessionsEnded),
+    /// What another run takes back of this one.
+    Undone {
+        /// When.
+        at: Stamp,
+        /// That run.
+        by: String,
+        /// Which operations: first and last of each row of them.
+        ops: Vec<(u32, u32)>,
     },
     /// A try that did not settle its operation.
     Try(Attempt),
@@ -154,6 +185,80 @@ pub struct Asked {
     /// The server's words or the fault, cleaned.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub error: Box<str>,
+}
+
+/// When an account's state is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Before a call.
+    Before,
+    /// After the last one.
+    After,
+}
+
+/// See [`Entry::State`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StateRead {
+    /// When the reading began.
+    pub at: Stamp,
+    /// The server.
+    pub server: u16,
+    /// The account.
+    pub account: String,
+    /// Before or after the calls.
+    pub phase: Phase,
+    /// Requests made for it, tries that failed included.
+    pub requests: u32,
+    /// How long the last of them took, in milliseconds.
+    pub ms: u32,
+    /// The job's mailboxes there by their state: first and last of each row of them.
+    pub states: BTreeMap<State, Vec<(u32, u32)>>,
+    /// Operations that hold, if it was read after the calls: first and last of each row of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<(u32, u32)>,
+    /// Operations that do not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<(u32, u32)>,
+    /// Why it could not be read, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<ErrorClass>,
+    /// The server's words or the fault, cleaned.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub error: Box<str>,
+}
+
+/// See [`Entry::SessionsEnded`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionsEnded {
+    /// When the last try began.
+    pub at: Stamp,
+    /// The server.
+    pub server: u16,
+    /// The account.
+    pub account: String,
+    /// Requests made for it, tries that failed included.
+    pub requests: u32,
+    /// How long the last of them took, in milliseconds.
+    pub ms: u32,
+    /// Why they were not ended, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<ErrorClass>,
+    /// The server's words or the fault, cleaned.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub error: Box<str>,
+}
+
+/// Numbers in rows: first and last of each. `numbers` must ascend.
+pub fn in_rows(numbers: impl IntoIterator<Item = u32>) -> Vec<(u32, u32)> {
+    let mut rows: Vec<(u32, u32)> = Vec::new();
+    for number in numbers {
+        match rows.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(number) => *last = number,
+            _ => rows.push((number, number)),
+        }
+    }
+    rows
 }
 
 /// See [`Entry::Try`].

@@ -71,7 +71,7 @@ pub fn who(operator: &str, unix_user: &str) -> String {
 }
 
 /// What is to be known of the input.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InputFacts {
     /// The name it was read under.
     pub name: String,

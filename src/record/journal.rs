@@ -95,6 +95,15 @@ impl Journal {
         Ok(Journal { file, buffer: Vec::new(), offset: 0, chain: seed, noted: 0, synced: 0 })
     }
 
+    /// A journal that goes with the process.
+    ///
+    /// # Errors
+    /// If there is no room for it.
+    pub fn unnamed() -> io::Result<Journal> {
+        let (file, chain) = (disk::unnamed_log()?, Chain([0; 16]));
+        Ok(Journal { file, buffer: Vec::new(), offset: 0, chain, noted: 0, synced: 0 })
+    }
+
     /// Goes on with a journal that was read up to `tail`; what stands behind it is cut off.
     ///
     /// # Errors

@@ -4,13 +4,13 @@
 //! and taken up again cannot come to other results than one that was not. It is packed: a run may
 //! have millions of operations, and nearly all of them end alike.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
-use crate::domain::{ErrorClass, Status};
+use crate::domain::{ErrorClass, State, Status};
 use crate::job::{Job, MailboxId, What};
 
-use super::entry::{Entry, Session, Stamp};
-use super::places::Places;
+use super::entry::{Entry, Phase, Session, SessionsEnded, Stamp, StateRead};
+use super::places::{Place, Places};
 
 /// The state of all operations of a run.
 pub struct Ledger {
@@ -21,6 +21,12 @@ pub struct Ledger {
     session_servers: Vec<u16>,
     stop: Option<(ErrorClass, String)>,
     places: Places,
+    /// The last reading of each mailbox before a call.
+    readings: Vec<State>,
+    /// The reading of each mailbox after its last call, if there was one.
+    after: Vec<State>,
+    /// The accounts whose sessions were to be ended, and what came of it the last time.
+    sessions_ended: BTreeMap<(String, String), Option<(ErrorClass, String)>>,
 }
 
 /// What a server was asked, over all sessions, and how the last one left it.
@@ -43,12 +49,21 @@ struct Slot {
     duration_ms: u32,
     attempts: u16,
     http: u16,
+    mailbox: MailboxId,
     status: Option<Status>,
     class: Option<ErrorClass>,
+    /// What was read of its mailbox before it was first begun, or settled without a call.
+    before: State,
     /// Begun in a session that has not ended in good order: it may be on its way.
     under_way: bool,
     /// Some try of it may have had effect without an answer that says so.
     open: bool,
+    /// It was called, or may have been.
+    begun: bool,
+    /// What the reading after its last call says of it.
+    verified: Option<bool>,
+    /// Another run takes it back.
+    undone: bool,
 }
 
 /// One operation's line of the results.
@@ -66,6 +81,12 @@ pub struct Standing {
     pub started: Option<Stamp>,
     /// From there to the outcome, in milliseconds.
     pub duration_ms: Option<u32>,
+    /// Whether the flag was read to be as wanted; `None` if it was not read.
+    pub verified: Option<bool>,
+    /// What was last read of its mailbox before its first call.
+    pub before: State,
+    /// What was read of it after the last one.
+    pub after: State,
     /// Where its reason is found.
     pub reason: Reason,
 }
@@ -86,23 +107,32 @@ pub enum Reason {
 impl Ledger {
     /// A ledger in which nothing has happened yet.
     pub fn new(job: &Job) -> Ledger {
-        let fresh = Slot {
+        let fresh = |mailbox| Slot {
             started: Stamp(0),
             reason_at: 0,
             duration_ms: 0,
             attempts: 0,
             http: 0,
+            mailbox,
             status: None,
             class: None,
+            before: State::NEVER,
             under_way: false,
             open: false,
+            begun: false,
+            verified: None,
+            undone: false,
         };
+        let unread = vec![State::NEVER; job.mailboxes.len()];
         Ledger {
-            slots: vec![fresh; job.operations.len()],
+            slots: job.operations.iter().map(|operation| fresh(operation.mailbox)).collect(),
             servers: Vec::new(),
             session_servers: Vec::new(),
             stop: None,
             places: Places::new(job.mailboxes.len()),
+            readings: unread.clone(),
+            after: unread,
+            sessions_ended: BTreeMap::new(),
         }
     }
 
@@ -122,9 +152,28 @@ impl Ledger {
             Entry::Begin { ops, .. } => {
                 for op in ops {
                     if let Some(slot) = self.slots.get_mut(*op as usize) {
-                        slot.under_way = true;
-                        slot.status = None;
-                        slot.class = None;
+                        slot.keep_before(&self.readings);
+                        slot.begin();
+                        self.after[slot.mailbox.index()] = State::NEVER;
+                    }
+                }
+            }
+            Entry::State(read) => self.note_reading(read),
+            Entry::Unchanged { ops, .. } => {
+                for op in each(ops) {
+                    if let Some(slot) = self.slots.get_mut(op as usize) {
+                        slot.keep_before(&self.readings);
+                        slot.end(Status::Unchanged, None);
+                        slot.verified = Some(true);
+                    }
+                }
+            }
+            Entry::EndSessions { .. } => {}
+            Entry::SessionsEnded(ended) => self.note_sessions_ended(ended),
+            Entry::Undone { ops, .. } => {
+                for op in each(ops) {
+                    if let Some(slot) = self.slots.get_mut(op as usize) {
+                        slot.undone = true;
                     }
                 }
             }
@@ -147,11 +196,9 @@ impl Ledger {
                         slot.note_attempt(ended.at, ms);
                         slot.http = ended.http.unwrap_or(0);
                     }
-                    slot.status = Some(ended.status);
-                    slot.under_way = false;
-                    slot.class = ended.class;
+                    slot.keep_before(&self.readings);
+                    slot.end(ended.status, ended.class);
                     slot.reason_at = if ended.error.is_empty() { 0 } else { at + 1 };
-                    slot.open = ended.status == Status::Unknown;
                 }
             }
             Entry::Halt { server, class, reason, .. } => {
@@ -160,8 +207,75 @@ impl Ledger {
                 }
             }
             Entry::Stop { class, reason, .. } => self.stop = Some((*class, reason.clone())),
-            Entry::Close { .. } => self.slots.iter_mut().for_each(|slot| slot.under_way = false),
+            Entry::Close { .. } => self.slots.iter_mut().for_each(Slot::leave),
         }
+    }
+
+    fn note_reading(&mut self, read: &StateRead) {
+        self.count_requests(read.server, read.requests.into());
+        let known = match read.phase {
+            Phase::Before => &mut self.readings,
+            Phase::After => &mut self.after,
+        };
+        for (state, mailboxes) in &read.states {
+            for mailbox in each(mailboxes) {
+                if let Some(known) = known.get_mut(mailbox as usize) {
+                    *known = *state;
+                }
+            }
+        }
+        for (ops, verified) in [(&read.holds, true), (&read.lacks, false)] {
+            for op in each(ops) {
+                if let Some(slot) = self.slots.get_mut(op as usize) {
+                    slot.verified = Some(verified);
+                }
+            }
+        }
+    }
+
+    fn note_sessions_ended(&mut self, ended: &SessionsEnded) {
+        self.count_requests(ended.server, ended.requests.into());
+        if let Some(totals) = self.server_mut(ended.server) {
+            let place = (totals.name.clone(), ended.account.clone());
+            let fault = ended.class.map(|class| (class, ended.error.to_string()));
+            self.sessions_ended.insert(place, fault);
+        }
+    }
+
+    /// The accounts whose mailboxes' sessions were to be ended, by server and account, and why that
+    /// failed if it did.
+    pub fn sessions_ended(&self) -> &BTreeMap<(String, String), Option<(ErrorClass, String)>> {
+        &self.sessions_ended
+    }
+
+    /// Whether the sessions of an account's mailboxes were ended.
+    pub fn has_ended_sessions(&self, place: &Place) -> bool {
+        let key = (place.server.clone(), place.account.clone());
+        matches!(self.sessions_ended.get(&key), Some(None))
+    }
+
+    /// The last reading of a mailbox before a call.
+    pub fn reading(&self, mailbox: MailboxId) -> State {
+        self.readings.get(mailbox.index()).copied().unwrap_or_default()
+    }
+
+    /// Whether an operation was called, or may have been.
+    pub fn was_begun(&self, op: u32) -> bool {
+        self.slots.get(op as usize).is_some_and(|slot| slot.begun)
+    }
+
+    /// Whether an operation ended by a call that the server took, or may have taken, and its mailbox
+    /// was not read since.
+    pub fn is_unverified(&self, op: u32) -> bool {
+        self.slots.get(op as usize).is_some_and(|slot| {
+            let may_have_effect = matches!(slot.status, Some(Status::Ok | Status::Unknown));
+            slot.begun && may_have_effect && !self.after[slot.mailbox.index()].was_read()
+        })
+    }
+
+    /// Whether another run takes it back.
+    pub fn is_undone(&self, op: u32) -> bool {
+        self.slots.get(op as usize).is_some_and(|slot| slot.undone)
     }
 
     fn open_session(&mut self, session: &Session) {
@@ -277,6 +391,9 @@ impl Ledger {
             attempts: 0,
             started: None,
             duration_ms: None,
+            verified: None,
+            before: State::NEVER,
+            after: State::NEVER,
             reason,
         };
         let Some(slot) = self.slots.get(op as usize) else {
@@ -299,6 +416,13 @@ impl Ledger {
             }
         };
         let tried = slot.attempts > 0;
+        let is_settled = slot.begun || slot.status.is_some();
+        let before = if is_settled { slot.before } else { self.reading(slot.mailbox) };
+        let after = match slot.status {
+            Some(Status::Unchanged) => slot.before,
+            _ if slot.begun => self.after[slot.mailbox.index()],
+            _ => State::NEVER,
+        };
         Standing {
             status,
             class,
@@ -306,6 +430,9 @@ impl Ledger {
             attempts: slot.attempts,
             started: tried.then_some(slot.started),
             duration_ms: tried.then_some(slot.duration_ms),
+            verified: slot.verified,
+            before,
+            after,
             reason,
         }
     }
@@ -333,7 +460,41 @@ impl Ledger {
     }
 }
 
+/// Every number of rows of them.
+fn each(rows: &[(u32, u32)]) -> impl Iterator<Item = u32> {
+    rows.iter().flat_map(|(first, last)| *first..=*last)
+}
+
 impl Slot {
+    /// Keeps what was read of its mailbox, unless a call of it may have changed that already.
+    fn keep_before(&mut self, readings: &[State]) {
+        if !self.begun {
+            self.before = readings[self.mailbox.index()];
+        }
+    }
+
+    fn begin(&mut self) {
+        self.under_way = true;
+        self.begun = true;
+        self.status = None;
+        self.class = None;
+        self.verified = None;
+    }
+
+    fn end(&mut self, status: Status, class: Option<ErrorClass>) {
+        self.status = Some(status);
+        self.class = class;
+        self.under_way = false;
+        self.reason_at = 0;
+        self.open = status == Status::Unknown;
+    }
+
+    /// Its session has ended in good order: what was begun and never tried was not sent.
+    fn leave(&mut self) {
+        self.under_way = false;
+        self.begun &= self.attempts > 0 || self.open || self.status.is_some();
+    }
+
     fn note_attempt(&mut self, at: Stamp, ms: u32) {
         if self.attempts == 0 {
             self.started = at;

@@ -284,23 +284,31 @@ impl SessionFigures {
 
 /// An entry must speak of operations and mailboxes that the job has.
 pub(super) fn check(entry: &Entry, job: &Job) -> Result<(), String> {
-    if let Entry::Route { mailboxes, .. } = entry {
-        let odd =
-            mailboxes.iter().find(|(first, last)| first > last || *last as usize >= job.mailboxes.len());
-        return odd.map_or(Ok(()), |(first, last)| {
-            Err(format!("it names mailboxes {first} to {last} of {}", job.mailboxes.len()))
-        });
+    let (operations, mailboxes) = (job.operations.len(), job.mailboxes.len());
+    match entry {
+        Entry::Route { mailboxes: rows, .. } => check_rows(rows, mailboxes, "mailboxes"),
+        Entry::State(read) => {
+            read.states.values().try_for_each(|rows| check_rows(rows, mailboxes, "mailboxes"))?;
+            [&read.holds, &read.lacks]
+                .into_iter()
+                .try_for_each(|rows| check_rows(rows, operations, "operations"))
+        }
+        Entry::Unchanged { ops, .. } | Entry::Undone { ops, .. } => check_rows(ops, operations, "operations"),
+        Entry::Begin { ops, .. } => check_ops(ops, operations),
+        Entry::Try(attempt) => check_ops(&[attempt.op], operations),
+        Entry::End(ended) => check_ops(&[ended.op], operations),
+        _ => Ok(()),
     }
-    let named: &[u32] = match entry {
-        Entry::Begin { ops, .. } => ops,
-        Entry::Try(attempt) => std::slice::from_ref(&attempt.op),
-        Entry::End(ended) => std::slice::from_ref(&ended.op),
-        _ => &[],
-    };
-    match named.iter().find(|op| **op as usize >= job.operations.len()) {
-        Some(op) => Err(format!("it names operation {op} of {}", job.operations.len())),
-        None => Ok(()),
-    }
+}
+
+fn check_rows(rows: &[(u32, u32)], count: usize, what: &str) -> Result<(), String> {
+    let odd = rows.iter().find(|(first, last)| first > last || *last as usize >= count);
+    odd.map_or(Ok(()), |(first, last)| Err(format!("it names {what} {first} to {last} of {count}")))
+}
+
+fn check_ops(ops: &[u32], count: usize) -> Result<(), String> {
+    let odd = ops.iter().find(|op| **op as usize >= count);
+    odd.map_or(Ok(()), |op| Err(format!("it names operation {op} of {count}")))
 }
 
 #[cfg(test)]

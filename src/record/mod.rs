@@ -17,6 +17,7 @@ mod journal;
 mod ledger;
 mod look;
 mod places;
+mod plan;
 mod recorder;
 mod refusals;
 mod results;
@@ -28,15 +29,18 @@ mod summary;
 pub use audit::{Audit, Expected, Finding, SessionEnd, Verdict};
 pub use channels::{ChannelFigures, Channels};
 pub use disk::{create_dir, write_whole};
-pub use entry::{Asked, Attempt, Ended, Entry, Session as SessionEntry, Stamp};
+pub use entry::{
+    Asked, Attempt, Ended, Entry, Phase, Session as SessionEntry, SessionsEnded, Stamp, StateRead, in_rows,
+};
 pub use facts::{FORMAT, InputFacts, RunFacts, who};
 pub use journal::{Chain, Journal, Torn};
 pub use ledger::{Ledger, Reason, ServerTotals, Standing};
 pub use look::{Opened, Record, Seen};
 pub use places::{Place, Places};
+pub use plan::{PLAN_FORMAT, Plan, PlanError};
 #[cfg(test)]
 pub use recorder::Remembered;
-pub use recorder::{JournalRecorder, Recorder, WriteFault};
+pub use recorder::{JournalRecorder, Recorder, Safe, WriteFault};
 pub use refusals::Barred;
 pub use results::{Failure, Material, Outcomes, Settled, Tally};
 pub use rundir::{DirError, RunDir};

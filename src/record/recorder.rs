@@ -1,6 +1,7 @@
 //! What takes the engine's entries: writes them into the journal, adds them up in the ledger, and
 //! has them synced in groups.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -9,19 +10,31 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use super::entry::Entry;
 use super::journal::Journal;
 use super::ledger::Ledger;
 
-/// Where the engine leaves what happened. An entry counts once it is written.
+/// Where the engine leaves what happened. An entry counts once it is written; what must not be
+/// forgotten even if the power fails counts once it is on the disk.
 pub trait Recorder {
-    /// Hands entries over, in order; returns how many have been handed over in all. With `to_disk`
-    /// they count as written only when they are on the disk.
-    fn submit(&mut self, batch: Vec<Entry>, to_disk: bool) -> u64;
+    /// Hands entries over, in order; returns how many have been handed over in all. With `soon` the
+    /// disk is not left to take its time.
+    fn submit(&mut self, batch: Vec<Entry>, soon: bool) -> u64;
 
-    /// Waits until more than `seen` of them are written and returns how many. Waits for ever if no
-    /// more are to come; may be dropped at any time.
-    fn written(&mut self, seen: u64) -> impl Future<Output = Result<u64, WriteFault>>;
+    /// Waits until more than `seen` is safe and returns how much. Waits for ever if no more is to
+    /// come; may be dropped at any time.
+    fn progress(&mut self, seen: Safe) -> impl Future<Output = Result<Safe, WriteFault>>;
+}
+
+/// How many entries are safe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Safe {
+    /// So many outlive the process.
+    pub written: u64,
+    /// So many outlive the machine.
+    pub on_disk: u64,
 }
 
 /// The record cannot be written any more.
@@ -50,6 +63,9 @@ pub struct JournalRecorder {
     ledger: Ledger,
     syncer: Syncer,
     written: u64,
+    on_disk: u64,
+    /// How long the journal was after how many entries, for those that are not on the disk yet.
+    ends: VecDeque<(u64, u64)>,
     fault: Option<WriteFault>,
 }
 
@@ -60,7 +76,15 @@ impl JournalRecorder {
     /// If the system gives no thread or file handle.
     pub fn start(journal: Journal, ledger: Ledger) -> io::Result<JournalRecorder> {
         let syncer = Syncer::start(journal.handle()?, journal.synced())?;
-        Ok(JournalRecorder { journal, ledger, syncer, written: 0, fault: None })
+        Ok(JournalRecorder {
+            journal,
+            ledger,
+            syncer,
+            written: 0,
+            on_disk: 0,
+            ends: VecDeque::new(),
+            fault: None,
+        })
     }
 
     /// Syncs what is left and gives journal and ledger back.
@@ -72,49 +96,65 @@ impl JournalRecorder {
         (self.journal, self.ledger, self.fault.map_or(synced, Err))
     }
 
-    fn write(&mut self, batch: Vec<Entry>, to_disk: bool) -> Result<(), WriteFault> {
+    fn write(&mut self, batch: &[Entry], soon: bool) -> Result<(), WriteFault> {
         self.syncer.check()?;
         let synced = self.syncer.synced();
         let lines: Vec<u64> = batch.iter().map(|entry| self.journal.append(entry, synced)).collect();
-        if to_disk {
-            self.journal.flush_to_disk()?;
-        } else {
-            self.journal.flush()?;
-        }
+        self.journal.flush()?;
         for (entry, at) in batch.iter().zip(lines) {
             self.ledger.apply(entry, at);
         }
         self.written += batch.len() as u64;
-        self.syncer.written(self.journal.offset());
+        self.ends.push_back((self.journal.offset(), self.written));
+        self.syncer.written(self.journal.offset(), soon);
         Ok(())
+    }
+
+    fn safe(&mut self) -> Safe {
+        let synced = self.syncer.synced();
+        while let Some((_, entries)) = self.ends.pop_front_if(|(end, _)| *end <= synced) {
+            self.on_disk = entries;
+        }
+        Safe { written: self.written, on_disk: self.on_disk }
     }
 }
 
 impl Recorder for JournalRecorder {
-    fn submit(&mut self, batch: Vec<Entry>, to_disk: bool) -> u64 {
+    fn submit(&mut self, batch: Vec<Entry>, soon: bool) -> u64 {
         let submitted = self.written + batch.len() as u64;
         if self.fault.is_none() {
-            self.fault = self.write(batch, to_disk).err();
+            self.fault = self.write(&batch, soon).err();
         }
         submitted
     }
 
-    async fn written(&mut self, seen: u64) -> Result<u64, WriteFault> {
-        match &self.fault {
-            Some(fault) => Err(fault.clone()),
-            None if self.written > seen => Ok(self.written),
-            None => std::future::pending().await,
+    async fn progress(&mut self, seen: Safe) -> Result<Safe, WriteFault> {
+        loop {
+            if self.fault.is_none() {
+                self.fault = self.syncer.check().err();
+            }
+            if let Some(fault) = &self.fault {
+                return Err(fault.clone());
+            }
+            let safe = self.safe();
+            if safe != seen {
+                return Ok(safe);
+            }
+            self.syncer.told.notified().await;
         }
     }
 }
 
-/// Syncs what was written, at most once in [`GROUP_TIME`].
+/// Syncs what was written: within [`GROUP_TIME`], or at once where that is asked for. While one sync
+/// is on its way the next one gathers.
 struct Syncer {
     written: Arc<AtomicU64>,
     synced: Arc<AtomicU64>,
     /// Dropped when there is nothing more to come.
     wake: Option<Sender<()>>,
     faults: Receiver<io::Error>,
+    /// Told after each sync.
+    told: Arc<Notify>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -125,6 +165,8 @@ impl Syncer {
         let written = Arc::new(AtomicU64::new(synced_before));
         let synced = Arc::new(AtomicU64::new(synced_before));
         let (goal, mark) = (Arc::clone(&written), Arc::clone(&synced));
+        let told = Arc::new(Notify::new());
+        let tell_all = Arc::clone(&told);
         let sync = move || {
             let upto = goal.load(Ordering::Acquire);
             if upto > mark.load(Ordering::Acquire) {
@@ -139,8 +181,13 @@ impl Syncer {
                     Ok(()) | Err(RecvTimeoutError::Timeout) => true,
                     Err(RecvTimeoutError::Disconnected) => false,
                 };
-                if let Err(fault) = sync() {
+                let synced = sync();
+                let is_lost = synced.is_err();
+                if let Err(fault) = synced {
                     let _ = tell.send(fault);
+                }
+                tell_all.notify_one();
+                if is_lost {
                     return;
                 }
                 if !more {
@@ -148,12 +195,16 @@ impl Syncer {
                 }
             }
         })?;
-        Ok(Syncer { written, synced, wake: Some(wake), faults, thread: Some(thread) })
+        Ok(Syncer { written, synced, wake: Some(wake), faults, told, thread: Some(thread) })
     }
 
-    /// Notes how far the file is written.
-    fn written(&self, upto: u64) {
+    /// Notes how far the file is written; `soon` does not wait for the group.
+    fn written(&self, upto: u64, soon: bool) {
         self.written.store(upto, Ordering::Release);
+        if let Some(wake) = self.wake.as_ref().filter(|_| soon) {
+            // Without a thread there was a fault, which is told by itself.
+            let _ = wake.send(());
+        }
     }
 
     /// How far it is on the disk.
@@ -167,7 +218,7 @@ impl Syncer {
 
     /// One last sync, and the end.
     fn finish(&mut self, upto: u64) -> Result<(), WriteFault> {
-        self.written(upto);
+        self.written(upto, false);
         self.wake = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -191,8 +242,9 @@ impl Recorder for Remembered {
         self.entries.len() as u64
     }
 
-    async fn written(&mut self, seen: u64) -> Result<u64, WriteFault> {
-        let written = self.entries.len() as u64;
-        if written > seen { Ok(written) } else { std::future::pending().await }
+    async fn progress(&mut self, seen: Safe) -> Result<Safe, WriteFault> {
+        let entries = self.entries.len() as u64;
+        let safe = Safe { written: entries, on_disk: entries };
+        if safe != seen { Ok(safe) } else { std::future::pending().await }
     }
 }

@@ -12,7 +12,7 @@ use super::entry::Entry;
 use super::journal::HASH_TAIL;
 use super::ledger::{Ledger, Reason, Standing};
 use super::places::Places;
-use crate::domain::{ErrorClass, Function, Status};
+use crate::domain::{ErrorClass, Function, State, Status};
 use crate::job::{InputOptions, Job, RESULT_COLUMNS, Row, Source, UnfinishedWriter, What};
 
 /// Everything that the results are made of.
@@ -107,7 +107,18 @@ impl Material<'_> {
                     What::Duplicate(_) => (Status::Duplicate, None, Reason::None),
                     What::Invalid => (Status::Invalid, Some(ErrorClass::InvalidRow), Reason::Row),
                 };
-                Standing { status, class, http: None, attempts: 0, started: None, duration_ms: None, reason }
+                Standing {
+                    status,
+                    class,
+                    http: None,
+                    attempts: 0,
+                    started: None,
+                    duration_ms: None,
+                    verified: None,
+                    before: State::NEVER,
+                    after: State::NEVER,
+                    reason,
+                }
             }
         }
     }
@@ -217,15 +228,20 @@ impl Material<'_> {
                 csv.write_field(action)?;
                 csv.write_field(channel)?;
                 csv.write_field(status.word())?;
-                csv.write_field("")?;
+                csv.write_field(match standing.verified {
+                    Some(true) => "yes",
+                    Some(false) => "no",
+                    None => "",
+                })?;
                 csv.write_field(class.map_or("", ErrorClass::word))?;
                 csv.write_field(defused(&error).as_bytes())?;
                 text.field(&mut csv, http)?;
                 text.field(&mut csv, (attempts > 0).then_some(attempts))?;
                 csv.write_field(server)?;
                 csv.write_field(account)?;
-                csv.write_field("")?;
-                csv.write_field("")?;
+                for state in [standing.before, standing.after] {
+                    csv.write_field(function.map_or("", |function| state.of(function.channel())))?;
+                }
                 text.field(&mut csv, started)?;
                 text.field(&mut csv, duration)?;
                 for other in row.others() {

@@ -19,7 +19,7 @@ use super::certificate::Certificate;
 use super::endpoint::{Api, ConnectTo, Endpoint, Trust};
 use super::fault::{chain, from_fault};
 use super::gate::Gate;
-use super::reading::{self, MAX_READING_BYTES};
+use super::reading::{self, MAX_READING_BYTES, as_account};
 use super::tls;
 use super::transport::{Answer, Found, Question, Reader, Reading, Transport, Verdict};
 use super::verdict::{Body, MAX_ANSWER_BYTES, Received, judge, not_asked, odd_data};
@@ -120,6 +120,9 @@ pub struct HttpTransport {
 /// up there, nobody could say that no request was sent.
 const CONNECT_SHARE: f64 = 0.8;
 
+/// Where WHM calls UAPI as one of its accounts.
+const WHM_UAPI: &str = "/json-api/uapi_cpanel";
+
 /// Longest text that is kept of an answer or fault, in characters.
 const MAX_ERROR_CHARS: usize = 500;
 
@@ -176,7 +179,7 @@ impl HttpTransport {
             let mut url = base.clone();
             match endpoint.api {
                 Api::Cpanel => url.set_path(&format!("/execute/Email/{}", function.uapi_name())),
-                Api::Whm => url.set_path("/json-api/uapi_cpanel"),
+                Api::Whm => url.set_path(WHM_UAPI),
             }
             url
         });
@@ -185,23 +188,39 @@ impl HttpTransport {
     }
 
     async fn exchange(&self, account: &str, function: Function, mailbox: &str) -> Answer {
-        let mut url = self.functions[function as usize].clone();
+        let url = self.functions[function as usize].clone();
         let mut parameters = form_urlencoded::Serializer::new(String::new());
         if self.api == Api::Whm {
-            // WHM's own name for calling UAPI as one of its accounts; since version 86.
-            parameters
-                .append_pair("api.version", "1")
-                .append_pair("cpanel.user", account)
-                .append_pair("cpanel.module", "Email")
-                .append_pair("cpanel.function", function.uapi_name());
+            parameters.extend_pairs(as_account(account, "Email", function.uapi_name()));
         }
         let parameters = parameters.append_pair("email", mailbox).finish();
-        let request = match (self.method, function.is_repeatable()) {
-            (Method::Get, true) => {
+        let method = if function.is_repeatable() { self.method } else { Method::Post };
+        self.call_once(method, url, parameters).await
+    }
+
+    /// Ends the sessions of an account's mailboxes; the function takes no address (vendor's
+    /// specification, since version 96).
+    async fn terminate_sessions(&self, account: &str) -> Answer {
+        const FUNCTION: &str = "terminate_mailbox_sessions";
+        let mut url = self.base.clone();
+        let mut parameters = form_urlencoded::Serializer::new(String::new());
+        match self.api {
+            Api::Cpanel => url.set_path(&format!("/execute/Email/{FUNCTION}")),
+            Api::Whm => {
+                url.set_path(WHM_UAPI);
+                parameters.extend_pairs(as_account(account, "Email", FUNCTION));
+            }
+        }
+        self.call_once(Method::Post, url, parameters.finish()).await
+    }
+
+    async fn call_once(&self, method: Method, mut url: Url, parameters: String) -> Answer {
+        let request = match method {
+            Method::Get => {
                 url.set_query(Some(&parameters));
                 self.client.get(url)
             }
-            _ => {
+            Method::Post => {
                 let form = HeaderValue::from_static("application/x-www-form-urlencoded");
                 self.client.post(url).header(CONTENT_TYPE, form).body(parameters)
             }
@@ -307,6 +326,10 @@ impl Transport for HttpTransport {
         mailbox: &'a str,
     ) -> LocalBoxFuture<'a, Answer> {
         self.exchange(account, function, mailbox).boxed_local()
+    }
+
+    fn end_sessions<'a>(&'a self, account: &'a str) -> LocalBoxFuture<'a, Answer> {
+        self.terminate_sessions(account).boxed_local()
     }
 }
 

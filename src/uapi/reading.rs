@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::endpoint::Api;
 use super::transport::{Found, Question, Token};
 use super::wire::{Expected, data, parse};
-use crate::domain::{Mailbox, clean};
+use crate::domain::{Flag, Mailbox, State, clean};
 
 /// A reading's answer that is longer than this is not read to its end, in bytes. All domains of a
 /// server were seen to take 5 MB.
@@ -32,7 +32,24 @@ pub fn asked(api: Api, question: Question<'_>) -> Result<Asked, &'static str> {
         Ok(Asked { path, parameters: [version].into_iter().chain(rest).collect(), expected: Expected::Whm })
     };
     let uapi = |path| Ok(Asked { path, parameters: Vec::new(), expected: Expected::Uapi });
+    // A function of the module `Email` about one account: to WHM the account is named.
+    let email = |path, function: &str, account: &str, rest: Vec<(&'static str, String)>| {
+        let (path, mut parameters) = match api {
+            Api::Cpanel => (path, Vec::new()),
+            Api::Whm => ("/json-api/uapi_cpanel", as_account(account, "Email", function)),
+        };
+        parameters.extend(rest);
+        Ok(Asked { path, parameters, expected: Expected::Uapi })
+    };
     match (api, question) {
+        (_, Question::States { account }) => {
+            let rest = vec![("get_restrictions", "1".to_owned()), ("no_disk", "1".to_owned())];
+            email("/execute/Email/list_pops_with_disk", "list_pops_with_disk", account, rest)
+        }
+        (_, Question::HeldCount { account, mailbox }) => {
+            let rest = vec![("email", mailbox.to_owned())];
+            email("/execute/Email/get_held_message_count", "get_held_message_count", account, rest)
+        }
         (Api::Whm, Question::DomainInfo) => whm("/json-api/get_domain_info", None),
         (Api::Whm, Question::DomainOwner(domain)) => {
             whm("/json-api/getdomainowner", Some(("domain", domain.to_owned())))
@@ -47,6 +64,16 @@ pub fn asked(api: Api, question: Question<'_>) -> Result<Asked, &'static str> {
                  api whm",
         ),
     }
+}
+
+/// How WHM is asked to call UAPI as one of its accounts; since version 86 (vendor's documentation).
+pub fn as_account(account: &str, module: &str, function: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("api.version", "1".to_owned()),
+        ("cpanel.user", account.to_owned()),
+        ("cpanel.module", module.to_owned()),
+        ("cpanel.function", function.to_owned()),
+    ]
 }
 
 /// Picks the answer to a question out of a body that was judged to be a success. `user` is whose
@@ -82,6 +109,12 @@ pub fn pick(
             });
             found.map(Found::Tokens)
         }
+        Question::States { .. } => {
+            rows(Some(data), "list of mailboxes", |row| mailbox_row(row, &is_fit)).map(Found::States)
+        }
+        Question::HeldCount { .. } => {
+            count(data).map(Found::Count).ok_or_else(|| "it has no number in it".to_owned())
+        }
         Question::DomainOwner(_) => match data.get("user") {
             Some(Value::Null) => Ok(Found::Owner(None)),
             Some(Value::String(text)) if text.trim().is_empty() => Ok(Found::Owner(None)),
@@ -102,6 +135,62 @@ fn rows<T>(list: Option<&Value>, what: &str, read: impl Fn(&Value) -> Option<T>)
         return Err(format!("none of the {} rows in its {what} can be read", list.len()));
     }
     Ok(found)
+}
+
+/// A row of the list of mailboxes. The account's own row has its name in place of an address, and in
+/// this list the two columns of it are swapped; it is no mailbox, and is read as one without flags
+/// that nobody asks for.
+fn mailbox_row(row: &Value, is_fit: &impl Fn(&Value) -> bool) -> Option<(String, State)> {
+    let names = [&row["email"], &row["login"]];
+    if names.iter().any(|name| name.is_string() && !is_fit(name)) {
+        return None;
+    }
+    let mut names = names.iter().filter_map(|name| name.as_str());
+    let address = names.clone().find_map(|name| Mailbox::parse(name.trim()).ok());
+    // So that a list of the account's own row alone is an empty list and not an odd one.
+    let Some(address) = address else { return names.next().map(|name| (clean(name), State::UNKNOWN)) };
+    let state = State::read(|flag| {
+        let name = match flag {
+            Flag::Login => "suspended_login",
+            Flag::Incoming => "suspended_incoming",
+            Flag::Outgoing => "suspended_outgoing",
+            Flag::Held => "hold_outgoing",
+        };
+        row.get(name).and_then(switch)
+    });
+    // A row that contradicts itself tells nothing: some flag is set, and none of them says so.
+    let is_odd = row.get("has_suspended").and_then(switch) == Some(true)
+        && Flag::ALL.into_iter().all(|flag| state.get(flag) == Some(false));
+    Some((address.as_str().to_owned(), if is_odd { State::UNKNOWN } else { state }))
+}
+
+/// A flag as it was seen: 1, 0, "1", "0", true, false, and null for one that is not set. A flag that
+/// is missing was not told.
+fn switch(value: &Value) -> Option<bool> {
+    match value {
+        Value::Null => Some(false),
+        Value::Bool(on) => Some(*on),
+        Value::Number(number) => match number.as_i64()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        },
+        Value::String(text) => match text.trim() {
+            "" | "0" => Some(false),
+            "1" => Some(true),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A number, which may have been sent as a string.
+fn count(value: &Value) -> Option<u64> {
+    match value {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
 }
 
 /// A domain in the form that mailboxes have it, found by the same rule as theirs.
@@ -185,6 +274,89 @@ mod tests {
         assert_eq!(found(Question::Tokens, r#"{"status":1,"data":[]}"#), Ok(Found::Tokens(vec![])));
     }
 
+    const STATES: Question<'static> = Question::States { account: "exampleu" };
+
+    fn states(rows: &str) -> Vec<(String, String)> {
+        match found(STATES, &format!(r#"{{"status":1,"data":[{rows}]}}"#)) {
+            Ok(Found::States(list)) => {
+                list.into_iter().map(|(name, state)| (name, state.to_string())).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn state(flags: &str) -> String {
+        states(&format!(r#"{{"email":"a@example.com",{flags}}}"#)).remove(0).1
+    }
+
+    #[test]
+    fn flags_are_read_in_every_type_that_was_seen_and_a_missing_one_is_not_known() {
+        let all = |value: &str| {
+            state(&format!(
+                r#""suspended_login":{value},"suspended_incoming":{value},"suspended_outgoing":{value},"hold_outgoing":{value}"#
+            ))
+        };
+        for no in ["0", "\"0\"", "false", "null", "\"\""] {
+            assert_eq!(all(no), "nnnn", "{no}");
+        }
+        for yes in ["1", "\"1\"", "true", "\" 1 \""] {
+            assert_eq!(all(yes), "yyyy", "{yes}");
+        }
+        for odd in ["2", "-1", "0.5", "\"yes\"", "[]", "{}"] {
+            assert_eq!(all(odd), "????", "{odd}");
+        }
+        assert_eq!(state(r#""suspended_login":null,"suspended_incoming":1"#), "ny??");
+        assert_eq!(state(r#""diskused":"246.23""#), "????", "get_restrictions was forgotten");
+    }
+
+    #[test]
+    fn a_row_that_contradicts_itself_tells_nothing() {
+        let none = r#""suspended_login":0,"suspended_incoming":0,"suspended_outgoing":0,"hold_outgoing":0"#;
+        assert_eq!(state(&format!(r#"{none},"has_suspended":1"#)), "????");
+        assert_eq!(state(&format!(r#"{none},"has_suspended":"0""#)), "nnnn");
+        let one = none.replacen('0', "1", 1);
+        assert_eq!(state(&format!(r#"{one},"has_suspended":0"#)), "ynnn");
+    }
+
+    #[test]
+    fn mailboxes_are_named_as_they_are_normalised_and_the_accounts_own_row_is_none_of_them() {
+        let rows = r#"{"email":" Anna@EXAMPLE.com","login":"x","suspended_login":"1"},
+            {"email":"Main Account","login":"exampleu","suspended_login":1},
+            {"email":"exampleu","login":"Main Account"},
+            {"email":"ben","login":"ben@bücher.example"},
+            {"email":"S3CRET"},{},null,7"#;
+        let list = states(rows);
+        let names: Vec<&str> = list.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["anna@example.com", "Main Account", "exampleu", "ben@xn--bcher-kva.example"]);
+        assert_eq!(list[1].1, "????");
+        assert!(
+            found(STATES, r#"{"status":1,"data":[{"email":"Main Account","login":"exampleu"}]}"#).is_ok()
+        );
+        assert!(found(STATES, r#"{"status":1,"data":{}}"#).is_err());
+    }
+
+    #[test]
+    fn a_count_of_held_messages_is_a_number() {
+        let held = Question::HeldCount { account: "exampleu", mailbox: "a@example.com" };
+        assert_eq!(found(held, r#"{"status":1,"data":3}"#), Ok(Found::Count(3)));
+        assert_eq!(found(held, r#"{"status":1,"data":"12"}"#), Ok(Found::Count(12)));
+        for odd in ["null", "-1", "\"many\"", "[]"] {
+            assert!(found(held, &format!(r#"{{"status":1,"data":{odd}}}"#)).is_err(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn an_account_is_named_to_whm_alone() {
+        let cpanel = asked(Api::Cpanel, STATES).unwrap();
+        assert_eq!(cpanel.path, "/execute/Email/list_pops_with_disk");
+        let rest = [("get_restrictions", "1".to_owned()), ("no_disk", "1".to_owned())];
+        assert_eq!(cpanel.parameters, rest);
+        let whm = asked(Api::Whm, STATES).unwrap();
+        assert_eq!((whm.path, whm.expected), ("/json-api/uapi_cpanel", Expected::Uapi));
+        assert!(whm.parameters.contains(&("cpanel.user", "exampleu".to_owned())));
+        assert!(rest.iter().all(|pair| whm.parameters.contains(pair)));
+    }
+
     #[test]
     fn data_of_another_shape_is_told() {
         for (question, body, why) in [
@@ -266,8 +438,14 @@ mod tests {
         }
     }
 
-    const QUESTIONS: [Question<'_>; 4] =
-        [Question::DomainInfo, Question::DomainOwner("a.example"), Question::MailDomains, Question::Tokens];
+    const QUESTIONS: [Question<'_>; 6] = [
+        Question::DomainInfo,
+        Question::DomainOwner("a.example"),
+        Question::MailDomains,
+        Question::Tokens,
+        STATES,
+        Question::HeldCount { account: "u", mailbox: "a@a.example" },
+    ];
 
     proptest! {
         #[test]
@@ -283,7 +461,7 @@ mod tests {
 
         #[test]
         fn whatever_a_row_says_what_is_found_is_fit_to_be_shown(a in any::<String>(), b in any::<String>(), end in any::<f64>()) {
-            let row = serde_json::json!({"domain": a, "user": b, "name": a, "expires_at": end});
+            let row = serde_json::json!({"domain": a, "user": b, "name": a, "expires_at": end, "email": a, "login": b});
             let body = serde_json::json!({"data": {"domains": [row], "user": a}});
             let list = serde_json::json!({"data": [row]});
             for question in QUESTIONS {
@@ -292,7 +470,8 @@ mod tests {
                         Ok(Found::Domains(list)) => list.into_iter().map(|(a, b)| a + &b).collect(),
                         Ok(Found::Owner(owner)) => owner.unwrap_or_default(),
                         Ok(Found::Tokens(list)) => list.into_iter().map(|token| token.name).collect(),
-                        Ok(Found::Nothing) => String::new(),
+                        Ok(Found::States(list)) => list.into_iter().map(|(name, _)| name).collect(),
+                        Ok(Found::Nothing | Found::Count(_)) => String::new(),
                         Err(words) => words,
                     };
                     prop_assert!(!shown.chars().any(char::is_control), "{shown:?}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::LocalBoxFuture;
 
 use super::certificate::Certificate;
-use crate::domain::{ErrorClass, Function};
+use crate::domain::{ErrorClass, Function, State};
 
 /// Whatever can make a reading call.
 pub trait Reader {
@@ -15,8 +15,8 @@ pub trait Reader {
     fn read<'a>(&'a self, question: Question<'a>) -> LocalBoxFuture<'a, Reading>;
 }
 
-/// Whatever can make a changing call.
-pub trait Transport {
+/// Whatever can make a changing call. It can read too, since what is to be changed is read first.
+pub trait Transport: Reader {
     /// Calls back what is not sent yet, as far as that can be done: a request that still waits for
     /// its connection comes to nothing. What was sent is answered as ever.
     fn halt(&self) {}
@@ -29,6 +29,9 @@ pub trait Transport {
         function: Function,
         mailbox: &'a str,
     ) -> LocalBoxFuture<'a, Answer>;
+
+    /// Ends the open sessions of all mailboxes of one account, once.
+    fn end_sessions<'a>(&'a self, account: &'a str) -> LocalBoxFuture<'a, Answer>;
 }
 
 /// What can be asked without changing anything.
@@ -42,6 +45,19 @@ pub enum Question<'a> {
     MailDomains,
     /// Which API tokens the account has, and until when: `Tokens::list`.
     Tokens,
+    /// The flags of every mailbox of an account: `Email::list_pops_with_disk` with
+    /// `get_restrictions=1`, without which it shows none, and `no_disk=1`.
+    States {
+        /// The account; to cPanel it is known by the credential.
+        account: &'a str,
+    },
+    /// How many messages of a mailbox are held: `Email::get_held_message_count`.
+    HeldCount {
+        /// The account.
+        account: &'a str,
+        /// The mailbox.
+        mailbox: &'a str,
+    },
 }
 
 /// What came of one question.
@@ -70,6 +86,10 @@ pub enum Found {
     Owner(Option<String>),
     /// To [`Question::Tokens`].
     Tokens(Vec<Token>),
+    /// To [`Question::States`]: mailboxes as they are normalised, each with its flags.
+    States(Vec<(String, State)>),
+    /// To [`Question::HeldCount`].
+    Count(u64),
 }
 
 /// One API token as the server lists it; never the secret.

@@ -98,7 +98,7 @@ fn words(value: &Value) -> Vec<String> {
 }
 
 /// The keys that anything is ever read from: of the envelope, and of a reading's rows.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 22] = [
     "status",
     "errors",
     "messages",
@@ -114,6 +114,13 @@ const KEYS: [&str; 15] = [
     "user",
     "name",
     "expires_at",
+    "email",
+    "login",
+    "suspended_login",
+    "suspended_incoming",
+    "suspended_outgoing",
+    "hold_outgoing",
+    "has_suspended",
 ];
 
 /// Reads a JSON body and keeps only what is asked for: a list of all domains of a server has

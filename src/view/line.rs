@@ -50,6 +50,7 @@ pub(super) enum What {
     Tried { about: About, class: ErrorClass, attempt: u32, wait: Option<Duration> },
     Paused { server: String, pause: Duration, reason: String },
     Halted { server: String, class: ErrorClass, reason: String },
+    Unread { server: String, account: String, what: String, class: ErrorClass, error: String },
     Stopping { reason: String, in_flight: usize },
     Progress(Progress),
     NotShown(u64),
@@ -142,6 +143,11 @@ impl Line {
                 target: TARGET, event = "halted", server = %server, error_class = display(class),
                 reason = %reason,
                 "{server} halted, nothing more is sent there",
+            ),
+            What::Unread { server, account, what, class, error } => tracing::warn!(
+                target: TARGET, event = "unread", server = %server, account = %account,
+                error_class = display(class), error = %error,
+                "{server}, account {account}: {what}",
             ),
             What::Stopping { reason, in_flight } => {
                 let calls = counted(*in_flight as u64, "call in flight ends", "calls in flight end");

@@ -16,6 +16,7 @@ mod guidance;
 mod line;
 mod log;
 mod notices;
+mod plan;
 mod preview;
 mod progress;
 mod reporter;
@@ -36,6 +37,7 @@ pub use check::{
 pub use guidance::{Guidance, guidance};
 pub use line::LogFormat;
 pub use notices::Notices;
+pub use plan::{PlanRow, PlanView, plan};
 pub use preview::{LeftAside, Preview, PreviewRow, ServerLimits, preview};
 pub use reporter::{Options, Reporter};
 pub use shell::{command, quote};

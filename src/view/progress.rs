@@ -45,6 +45,12 @@ impl Progress {
         }
     }
 
+    /// Counts an operation that had ended otherwise before.
+    pub(super) fn corrected(&mut self, before: Status, now: Status) {
+        let is_failure = |status| matches!(status, Status::Failed | Status::Unknown);
+        self.failed = self.failed.saturating_sub(u64::from(is_failure(before))) + u64::from(is_failure(now));
+    }
+
     /// The last figures, of a session that took `elapsed` for `done` operations.
     pub(super) fn at_the_end(self, done: u64, elapsed: Duration) -> Progress {
         // Of a shorter session the clock tells more than the rate.

@@ -200,6 +200,10 @@ impl Reporter {
     fn ended(&mut self, event: &crate::engine::Finished<'_>) {
         self.progress.ended(event.status);
         self.servers.ended(event.subject.server, event.status);
+        self.show(event);
+    }
+
+    fn show(&mut self, event: &crate::engine::Finished<'_>) {
         let failed = matches!(event.status, Status::Failed | Status::Unknown);
         if self.verbose || (self.json && failed) {
             self.detail(|| Line::ended(event));
@@ -258,6 +262,16 @@ impl Observer for Reporter {
                 self.notices.send(Message::Begin(self.frame()));
             }
             Event::Finished(finished) => self.ended(finished),
+            Event::Corrected { before, now } => {
+                self.progress.corrected(*before, now.status);
+                self.servers.corrected(now.subject.server, *before, now.status);
+                self.show(now);
+            }
+            Event::Unread { server, account, what, class, error } => {
+                let (server, account) = (foreign(server), foreign(account));
+                let (what, error) = ((*what).to_owned(), foreign(error));
+                self.detail(|| Line::now(What::Unread { server, account, what, class: *class, error }));
+            }
             Event::Tried(tried) => {
                 if self.verbose {
                     self.detail(|| Line::tried(tried));

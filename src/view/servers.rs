@@ -215,6 +215,14 @@ impl Servers {
         }
     }
 
+    /// Counts an operation that had ended otherwise before.
+    pub(super) fn corrected(&mut self, server: &str, before: Status, now: Status) {
+        let is_failure = |status| matches!(status, Status::Failed | Status::Unknown);
+        if let Some(line) = self.line(server) {
+            line.failed = line.failed.saturating_sub(is_failure(before).into()) + u64::from(is_failure(now));
+        }
+    }
+
     /// Notes a pause. A shorter one does not end a longer one.
     pub(super) fn paused(&mut self, server: &str, until: Stamp) {
         if let Some(line) = self.line(server) {

@@ -215,7 +215,8 @@ const fn headline(exit_code: u8) -> &'static str {
 }
 
 impl FailureLine {
-    fn sentence(&self, max_error_chars: usize) -> String {
+    /// It in a line, the server's words cut to so many characters.
+    pub fn sentence(&self, max_error_chars: usize) -> String {
         let mut out = format!("row {} {}", self.row, shown(&self.mailbox, 80));
         for word in [self.action.map(Action::word), self.channel.map(Channel::word)].into_iter().flatten() {
             out.push(' ');

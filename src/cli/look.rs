@@ -1,0 +1,92 @@
+//! A session that only looks: what `plan` and `verify` do at the servers.
+//!
+//! It is the engine's own loop with the same limits, retries and halts, through ways by which
+//! nothing can be changed. What happened is kept in a file without a name, for as long as the
+//! command runs.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::runtime::Runtime;
+
+use super::Failure;
+use super::lanes::{self, Tasks};
+use super::person::Who;
+use super::reach::Reach;
+use super::route::Routed;
+use super::session::{self, Opening};
+use super::show::Live;
+use super::survey::Survey;
+use crate::domain::Exit;
+use crate::engine::{self, ChannelOrder, Checks, SessionEnd};
+use crate::fleet::Fleet;
+use crate::job::Job;
+use crate::record::{Journal, JournalRecorder, Ledger, Places, Stamp};
+
+/// What is to be looked at.
+pub struct Look<'a> {
+    pub job: &'a Arc<Job>,
+    pub fleet: &'a Fleet,
+    pub reach: &'a Reach,
+    pub runtime: &'a Runtime,
+    pub survey: Survey,
+    pub routed: &'a Routed,
+    pub order: ChannelOrder,
+    pub who: &'a Who,
+    /// The operations, in file order; those that go nowhere are left out.
+    pub to_do: &'a [u32],
+}
+
+/// What was seen: an operation whose mailbox is as wanted is `unchanged`, one that would be called is
+/// `planned`.
+pub struct Looked {
+    pub ledger: Ledger,
+    /// For the reasons.
+    pub journal: Journal,
+    pub end: SessionEnd,
+}
+
+/// Looks.
+pub fn look(look: Look<'_>, live: &mut Live) -> Result<Looked, Failure> {
+    let Look { job, fleet, reach, runtime, mut survey, routed, order, who, to_do } = look;
+    let unwritable = |fault: std::io::Error| Failure::new(Exit::Unwritable, fault);
+    let mut journal = Journal::unnamed().map_err(unwritable)?;
+    let mut ledger = Ledger::new(job);
+    let nowhere = Places::new(job.mailboxes.len());
+    let asked = std::mem::take(&mut survey.asked);
+    let opening = Opening { fleet, routed, recorded: &nowhere, who, asked };
+    for entry in opening.entries()? {
+        let at = journal.append(&entry, 0);
+        ledger.apply(&entry, at);
+    }
+    journal.flush().map_err(unwritable)?;
+    let lanes = lanes::lanes(Tasks {
+        job,
+        fleet,
+        routed,
+        ways: reach.ways_to_look(),
+        heard: &survey.heard,
+        known: std::mem::take(&mut survey.known),
+        ledger: &ledger,
+        to_do,
+        last: &Default::default(),
+        unverified: &[],
+        end_sessions: false,
+    });
+    let clock = Stamp::now;
+    let session = engine::Session {
+        order,
+        // Nothing is called, so there is nothing to be read afterwards.
+        checks: Checks { after: false, ..Checks::default() },
+        seed: fastrand::u64(..),
+        ..engine::Session::new(job, lanes, &clock)
+    };
+    let mut recorder = JournalRecorder::start(journal, ledger).map_err(unwritable)?;
+    let end = runtime.block_on(async {
+        let signals = session::listen()?;
+        anyhow::Ok(engine::run(session, &mut recorder, live.observer(), signals).await)
+    });
+    let (journal, ledger, written) = recorder.finish();
+    written.context("what was seen cannot be kept").map_err(|fault| Failure::new(Exit::Unwritable, fault))?;
+    Ok(Looked { ledger, journal, end: end? })
+}

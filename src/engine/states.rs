@@ -1,0 +1,389 @@
+//! What is known of each mailbox, and what follows from it for its operations.
+//!
+//! One state per mailbox: the last reading, with what the run itself has done since. An operation
+//! whose flag is so already makes no call; one after another on the same flag is judged by what the
+//! one before left. Without I/O and without time.
+
+use std::collections::HashMap;
+
+use super::guard::Changes;
+use super::spec::{Fault, Foreseen, Unverified};
+use crate::domain::{ErrorClass, Function, State, Status};
+use crate::job::{Job, MailboxId};
+
+/// The states of a job's mailboxes.
+pub struct States<'a> {
+    job: &'a Job,
+    now: Vec<State>,
+    foreseen: Option<&'a dyn Fn(u32) -> Foreseen>,
+}
+
+/// What is to be done about an operation whose turn has come.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Judged {
+    /// A call.
+    Call,
+    /// Nothing: it is so already.
+    Unchanged,
+    /// Nothing, and this is how it ends.
+    End(Status, Option<ErrorClass>, String),
+}
+
+/// Under which circumstances an operation is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standpoint {
+    /// Whether nothing can be called.
+    pub looks_only: bool,
+    /// Whether an earlier try of it may have had effect.
+    pub open: bool,
+}
+
+/// What a reading after the calls says of the operations that were called.
+#[derive(Debug, Default, PartialEq)]
+pub struct Proof {
+    /// Those that hold, ascending.
+    pub holds: Vec<u32>,
+    /// Those that do not.
+    pub lacks: Vec<u32>,
+    /// Those that end otherwise than they had: how, why, and the HTTP status of their last answer.
+    pub ends: Vec<(u32, Status, Option<Fault>)>,
+}
+
+impl<'a> States<'a> {
+    /// Nothing is known yet.
+    pub fn new(job: &'a Job, foreseen: Option<&'a dyn Fn(u32) -> Foreseen>) -> States<'a> {
+        States { job, now: vec![State::NEVER; job.mailboxes.len()], foreseen }
+    }
+
+    /// What an operation calls.
+    pub fn function(&self, op: u32) -> Function {
+        // Lanes are given operations that can be called; see `AccountSpec::ops`.
+        self.job.operations[op as usize].function().expect("an invalid row has no call")
+    }
+
+    /// The mailbox of an operation.
+    pub fn mailbox(&self, op: u32) -> MailboxId {
+        self.job.operations[op as usize].mailbox
+    }
+
+    /// Finds the states of an account's mailboxes in a list of the server; what is not in it is
+    /// absent. Neighbours are passed over, and of a mailbox that is listed twice only that is known
+    /// on which both agree.
+    pub fn find(
+        &self,
+        mailboxes: &[MailboxId],
+        list: impl Iterator<Item = (String, State)>,
+    ) -> Vec<(MailboxId, State)> {
+        let mut wanted: HashMap<&str, Vec<usize>> = HashMap::with_capacity(mailboxes.len());
+        for (place, mailbox) in mailboxes.iter().enumerate() {
+            wanted.entry(self.job.mailboxes.get(*mailbox)).or_default().push(place);
+        }
+        let mut found: Vec<_> = mailboxes.iter().map(|mailbox| (*mailbox, State::ABSENT)).collect();
+        for (address, state) in list {
+            for place in wanted.get(address.as_str()).into_iter().flatten() {
+                let known = &mut found[*place].1;
+                *known = if *known == State::ABSENT { state } else { agreed(*known, state) };
+            }
+        }
+        found
+    }
+
+    /// Takes a reading in.
+    pub fn note_reading(&mut self, found: &[(MailboxId, State)]) {
+        for (mailbox, state) in found {
+            self.now[mailbox.index()] = *state;
+        }
+    }
+
+    /// What is to be done about an operation.
+    pub fn judge(&self, op: u32, from: Standpoint) -> Judged {
+        let operation = &self.job.operations[op as usize];
+        let Some(function) = operation.function() else { return Judged::Call };
+        let state = self.now[operation.mailbox.index()];
+        let is_so = state.is(function.target());
+        if from.looks_only {
+            return match is_so {
+                Some(true) => Judged::Unchanged,
+                _ => Judged::End(Status::Planned, None, note(state).to_owned()),
+            };
+        }
+        if from.open && !function.is_repeatable() {
+            return settle_release(is_so);
+        }
+        match is_so {
+            Some(true) if from.open => Judged::End(Status::Ok, None, String::new()),
+            Some(true) => Judged::Unchanged,
+            _ => self.drift(op, function, state).unwrap_or(Judged::Call),
+        }
+    }
+
+    /// What is to be said of an operation that is to be called, and that a plan has otherwise.
+    fn drift(&self, op: u32, function: Function, state: State) -> Option<Judged> {
+        let channel = function.channel();
+        let now = match state.of(channel) {
+            "" => format!("the state of {channel} is not known now"),
+            word => format!("{channel} is {word} now"),
+        };
+        let why = match (self.foreseen?)(op) {
+            Foreseen::Planned => return None,
+            Foreseen::Unchanged => format!("the plan has it as unchanged, and {now}"),
+            Foreseen::Otherwise => "the plan does not have it as something that can be done".to_owned(),
+        };
+        Some(Judged::End(Status::Blocked, Some(ErrorClass::Drifted), why))
+    }
+
+    /// Notes how an operation ended; `open` says whether it may have had effect all the same.
+    pub fn ended(&mut self, op: u32, status: Status, open: bool) {
+        let operation = &self.job.operations[op as usize];
+        let Some(function) = operation.function() else { return };
+        let target = function.target();
+        let value = match status {
+            Status::Ok | Status::Planned => Some(target.on),
+            _ if open => None,
+            _ => return,
+        };
+        let state = &mut self.now[operation.mailbox.index()];
+        *state = state.with(target.flag, value);
+    }
+
+    /// How much these operations, each mailbox's in their order, would change; an unknown state
+    /// counts as a change.
+    pub fn count(&self, ops: impl Iterator<Item = u32>, changes: &mut Changes) {
+        let mut later: HashMap<MailboxId, State> = HashMap::new();
+        for op in ops {
+            let operation = &self.job.operations[op as usize];
+            let Some(function) = operation.function() else { continue };
+            let target = function.target();
+            let known = later.get(&operation.mailbox).copied();
+            let state = known.unwrap_or(self.now[operation.mailbox.index()]);
+            if state.is(target) == Some(true) {
+                changes.unchanged += 1;
+            } else {
+                changes.changed += 1;
+                later.insert(operation.mailbox, state.with(target.flag, Some(target.on)));
+            }
+        }
+    }
+
+    /// What a reading says of operations that were called before it. Of several on the same flag of
+    /// a mailbox only the last one shows.
+    pub fn prove(&self, called: Vec<Unverified>, found: &[(MailboxId, State)]) -> Proof {
+        let mut last: HashMap<(MailboxId, u8), Unverified> = HashMap::new();
+        for unverified in called {
+            let operation = &self.job.operations[unverified.op as usize];
+            let Some(function) = operation.function() else { continue };
+            let key = (operation.mailbox, function.target().flag as u8);
+            let earlier = last.get(&key).is_some_and(|known| known.op > unverified.op);
+            if !earlier {
+                last.insert(key, unverified);
+            }
+        }
+        let states: HashMap<MailboxId, State> = found.iter().copied().collect();
+        let mut last: Vec<_> = last.into_values().collect();
+        last.sort_unstable_by_key(|unverified| unverified.op);
+        let mut proof = Proof::default();
+        for Unverified { op, fault } in last {
+            let operation = &self.job.operations[op as usize];
+            let (Some(function), Some(state)) = (operation.function(), states.get(&operation.mailbox)) else {
+                continue;
+            };
+            match (state.is(function.target()), fault) {
+                (Some(true), None) => proof.holds.push(op),
+                (Some(true), Some(_)) => {
+                    proof.holds.push(op);
+                    proof.ends.push((op, Status::Ok, None));
+                }
+                (Some(false), fault) => {
+                    proof.lacks.push(op);
+                    let (channel, word) = (function.channel(), state.of(function.channel()));
+                    let still = if word.is_empty() { "not as wanted" } else { word };
+                    let read = format!("read afterwards: {channel} is {still}");
+                    let fault = match fault {
+                        Some(fault) => Fault { error: format!("{}; {read}", fault.error), ..fault },
+                        None => Fault {
+                            class: ErrorClass::NotApplied,
+                            http: None,
+                            error: format!("the server accepted the call, and it had no effect; {read}"),
+                        },
+                    };
+                    proof.ends.push((op, Status::Failed, Some(fault)));
+                }
+                (None, _) => {}
+            }
+        }
+        proof
+    }
+}
+
+/// A release that may have been sent is settled by what is held, and never sent again.
+fn settle_release(is_so: Option<bool>) -> Judged {
+    let class = Some(ErrorClass::Interrupted);
+    match is_so {
+        Some(true) => Judged::End(Status::Ok, None, String::new()),
+        Some(false) => {
+            let why = "this release was begun in an earlier session, and mail is still held";
+            Judged::End(Status::Failed, class, why.to_owned())
+        }
+        None => {
+            let why = "this release may have been sent in an earlier session; it is not sent again";
+            Judged::End(Status::Unknown, class, why.to_owned())
+        }
+    }
+}
+
+/// What a plan says of an operation that it cannot foresee.
+fn note(state: State) -> &'static str {
+    match state {
+        State::ABSENT => "the server does not list this mailbox; the call will tell",
+        State::UNKNOWN | State::NEVER => "its state is not known; the call is made all the same",
+        _ => "",
+    }
+}
+
+/// What two readings say together.
+fn agreed(one: State, other: State) -> State {
+    State::read(|flag| one.get(flag).filter(|value| other.get(flag) == Some(*value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{InputOptions, Source, read};
+
+    const ACTING: Standpoint = Standpoint { looks_only: false, open: false };
+    const LOOKING: Standpoint = Standpoint { looks_only: true, open: false };
+    const OPEN: Standpoint = Standpoint { looks_only: false, open: true };
+
+    fn job(rows: &str) -> Job {
+        let options = InputOptions { allow_conflicts: true, ..InputOptions::default() };
+        read(&Source::bytes(format!("email,action,channel\n{rows}")), &options).unwrap()
+    }
+
+    fn known<'a>(job: &'a Job, list: &[(&str, &str)]) -> States<'a> {
+        let mut states = States::new(job, None);
+        let found = found(&states, list);
+        states.note_reading(&found);
+        states
+    }
+
+    fn found(states: &States<'_>, list: &[(&str, &str)]) -> Vec<(MailboxId, State)> {
+        let mailboxes: Vec<MailboxId> = states.job.mailboxes.iter().map(|(id, _)| id).collect();
+        states.find(&mailboxes, list.iter().map(|(name, state)| ((*name).to_owned(), state.parse().unwrap())))
+    }
+
+    const A: &str = "a@example.com";
+
+    #[test]
+    fn what_is_so_already_needs_no_call_and_what_is_not_known_does() {
+        let job = job("a@example.com,suspend,login\n");
+        for (state, judged) in [
+            ("ynnn", Judged::Unchanged),
+            ("nyyy", Judged::Call),
+            ("?nnn", Judged::Call),
+            ("----", Judged::Call),
+        ] {
+            assert_eq!(known(&job, &[(A, state)]).judge(0, ACTING), judged, "{state}");
+        }
+        assert_eq!(known(&job, &[]).judge(0, ACTING), Judged::Call, "not in the list");
+        assert_eq!(States::new(&job, None).judge(0, ACTING), Judged::Call, "not read");
+    }
+
+    #[test]
+    fn one_after_another_is_judged_by_what_the_one_before_left() {
+        let job = job("a@example.com,suspend,login\na@example.com,unsuspend,login\n");
+        let mut states = known(&job, &[(A, "ynnn")]);
+        assert_eq!(states.judge(0, ACTING), Judged::Unchanged);
+        assert_eq!(states.judge(1, ACTING), Judged::Call);
+        states.ended(1, Status::Ok, false);
+        assert_eq!(states.judge(0, ACTING), Judged::Call);
+        states.ended(0, Status::Unknown, true);
+        assert_eq!(states.judge(1, ACTING), Judged::Call, "nobody knows");
+        states.ended(1, Status::Failed, false);
+        assert_eq!(states.now[0].to_string(), "?nnn");
+        let mut changes = Changes::default();
+        known(&job, &[(A, "ynnn")]).count([0, 1].into_iter(), &mut changes);
+        assert_eq!(changes, Changes { changed: 1, unchanged: 1 });
+        let mut changes = Changes::default();
+        known(&job, &[(A, "nnnn")]).count([0, 1].into_iter(), &mut changes);
+        assert_eq!(changes, Changes { changed: 2, unchanged: 0 });
+    }
+
+    #[test]
+    fn neighbours_are_passed_over_and_of_a_mailbox_listed_twice_the_agreement_counts() {
+        let job = job("a@example.com,suspend,login\nb@example.com,suspend,login\n");
+        let states = States::new(&job, None);
+        let list = [(A, "ynnn"), ("aa@example.com", "yyyy"), (A, "yynn")];
+        let words: Vec<String> = found(&states, &list).iter().map(|(_, state)| state.to_string()).collect();
+        assert_eq!(words, ["y?nn", "----"]);
+    }
+
+    #[test]
+    fn what_may_have_been_done_by_us_is_not_taken_for_somebody_elses_doing() {
+        let job = job("a@example.com,suspend,login\nb@example.com,release,outgoing\n");
+        let open = |state: &str, op| known(&job, &[(A, state), ("b@example.com", state)]).judge(op, OPEN);
+        assert_eq!(open("ynnn", 0), Judged::End(Status::Ok, None, String::new()));
+        assert_eq!(open("nnnn", 0), Judged::Call);
+        assert!(matches!(open("nnnn", 1), Judged::End(Status::Ok, None, _)));
+        assert!(matches!(open("nnny", 1), Judged::End(Status::Failed, Some(ErrorClass::Interrupted), _)));
+        assert!(matches!(open("nnn?", 1), Judged::End(Status::Unknown, Some(ErrorClass::Interrupted), _)));
+    }
+
+    #[test]
+    fn who_only_looks_calls_nothing_and_goes_on_as_if_it_had() {
+        let job = job("a@example.com,suspend,login\na@example.com,unsuspend,login\n");
+        let mut states = known(&job, &[(A, "nnnn")]);
+        assert_eq!(states.judge(0, LOOKING), Judged::End(Status::Planned, None, String::new()));
+        states.ended(0, Status::Planned, false);
+        assert_eq!(states.judge(1, LOOKING), Judged::End(Status::Planned, None, String::new()));
+        let absent = known(&job, &[]).judge(0, LOOKING);
+        assert!(matches!(absent, Judged::End(Status::Planned, None, note) if note.contains("does not list")));
+    }
+
+    #[test]
+    fn what_a_plan_has_otherwise_has_drifted() {
+        let job = job("a@example.com,suspend,login\n");
+        let judge = |foreseen: Foreseen, state: &str| {
+            let foreseen = move |_| foreseen;
+            let mut states = States::new(&job, Some(&foreseen));
+            let list = found(&states, &[(A, state)]);
+            states.note_reading(&list);
+            states.judge(0, ACTING)
+        };
+        assert_eq!(judge(Foreseen::Planned, "nnnn"), Judged::Call);
+        assert_eq!(judge(Foreseen::Planned, "ynnn"), Judged::Unchanged);
+        assert_eq!(judge(Foreseen::Unchanged, "ynnn"), Judged::Unchanged);
+        let drifted = |judged: Judged| match judged {
+            Judged::End(Status::Blocked, Some(ErrorClass::Drifted), why) => why,
+            other => panic!("{other:?}"),
+        };
+        let why = drifted(judge(Foreseen::Unchanged, "nnnn"));
+        assert_eq!(why, "the plan has it as unchanged, and login is active now");
+        drifted(judge(Foreseen::Otherwise, "nnnn"));
+    }
+
+    #[test]
+    fn a_reading_afterwards_proves_settles_or_refutes_the_last_call_on_a_flag() {
+        let job =
+            job("a@example.com,suspend,login\nb@example.com,suspend,login\nc@example.com,suspend,login\n\
+             d@example.com,suspend,login\ne@example.com,suspend,login\ne@example.com,unsuspend,login\n");
+        let states = States::new(&job, None);
+        let list = found(
+            &states,
+            &[(A, "ynnn"), ("b@example.com", "nnnn"), ("c@example.com", "ynnn"), ("e@example.com", "nnnn")],
+        );
+        let fault = || Some(Fault { class: ErrorClass::Timeout, http: None, error: "no answer".into() });
+        let called = |op: u32| Unverified { op, fault: if op == 2 { fault() } else { None } };
+        let proof = states.prove((0..6).map(called).collect(), &list);
+        assert_eq!((proof.holds, proof.lacks), (vec![0, 2, 5], vec![1]), "3 is not listed, 4 is behind 5");
+        let ends: Vec<_> = proof
+            .ends
+            .iter()
+            .map(|(op, status, fault)| (*op, *status, fault.as_ref().map(|f| f.class)))
+            .collect();
+        assert_eq!(ends, [(1, Status::Failed, Some(ErrorClass::NotApplied)), (2, Status::Ok, None)]);
+        let late = states.prove(vec![Unverified { op: 1, fault: fault() }], &list);
+        let (_, status, why) = late.ends.into_iter().next().unwrap();
+        assert_eq!((status, why.as_ref().unwrap().class), (Status::Failed, ErrorClass::Timeout));
+        assert_eq!(why.unwrap().error, "no answer; read afterwards: login is active");
+    }
+}
