@@ -1,5 +1,6 @@
 //! The command line as typed. Nothing here decides: [`super::settings`] makes settings of it.
 
+mod audit;
 mod check;
 mod input;
 mod later;
@@ -9,6 +10,7 @@ mod plan;
 mod sandbox;
 mod select;
 mod server;
+mod who;
 
 use std::path::PathBuf;
 
@@ -18,6 +20,7 @@ use super::reading::{GuardArgs, ReadingArgs};
 use crate::domain::ErrorClass;
 use input::channels;
 
+pub use audit::AuditArgs;
 pub use check::CheckArgs;
 pub use input::{Channels, InputArgs};
 pub use later::{UndoArgs, VerifyArgs};
@@ -27,6 +30,7 @@ pub use plan::PlanArgs;
 pub use sandbox::SandboxArgs;
 pub use select::{SelectArgs, StateArgs, WhichArgs};
 pub use server::{CredentialArgs, MethodArg, ServerArgs, TargetArgs};
+pub use who::WhoArgs;
 
 /// Suspend and restore thousands of cPanel mailboxes from a CSV.
 ///
@@ -69,6 +73,8 @@ pub enum Command {
     Undo(UndoArgs),
     /// Read the state again: does what a run did still hold?
     Verify(VerifyArgs),
+    /// Check without a connection that a run's record is whole and agrees with itself.
+    Audit(AuditArgs),
     /// Ask each server whether it can be reached, takes its credential, and until when.
     Check(CheckArgs),
     /// Serve an embedded imitation of cPanel and WHM on loopback, to try mailsweep on.
@@ -106,9 +112,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "CHANNEL[,CHANNEL]", value_parser = channels, help_heading = "Run")]
     pub channel_order: Option<Channels>,
 
-    /// Why this is done, such as the number of an incident; kept with the run.
-    #[arg(long, value_name = "TEXT", help_heading = "Run")]
-    pub ticket: Option<String>,
+    #[command(flatten)]
+    pub who: WhoArgs,
 
     /// Check the input and show and write what would be done; send nothing, need no server.
     #[arg(short = 'n', long, help_heading = "Run")]
@@ -170,6 +175,9 @@ pub struct ResumeArgs {
 
     #[command(flatten, next_help_heading = "Server")]
     pub credential: CredentialArgs,
+
+    #[command(flatten)]
+    pub who: WhoArgs,
 
     #[command(flatten)]
     pub select: SelectArgs,

@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 
 use super::Failure;
 use super::lanes::{self, Tasks};
+use super::person::Who;
 use super::reach::Reach;
 use super::route::Routed;
 use super::session::{self, Opening};
@@ -31,7 +32,7 @@ pub struct Look<'a> {
     pub survey: Survey,
     pub routed: &'a Routed,
     pub order: ChannelOrder,
-    pub operator: &'a str,
+    pub who: &'a Who,
     /// The operations, in file order; those that go nowhere are left out.
     pub to_do: &'a [u32],
 }
@@ -47,13 +48,13 @@ pub struct Looked {
 
 /// Looks.
 pub fn look(look: Look<'_>, live: &mut Live) -> Result<Looked, Failure> {
-    let Look { job, fleet, reach, runtime, mut survey, routed, order, operator, to_do } = look;
+    let Look { job, fleet, reach, runtime, mut survey, routed, order, who, to_do } = look;
     let unwritable = |fault: std::io::Error| Failure::new(Exit::Unwritable, fault);
     let mut journal = Journal::unnamed().map_err(unwritable)?;
     let mut ledger = Ledger::new(job);
     let nowhere = Places::new(job.mailboxes.len());
     let asked = std::mem::take(&mut survey.asked);
-    let opening = Opening { fleet, routed, recorded: &nowhere, operator, asked };
+    let opening = Opening { fleet, routed, recorded: &nowhere, who, asked };
     for entry in opening.entries()? {
         let at = journal.append(&entry, 0);
         ledger.apply(&entry, at);

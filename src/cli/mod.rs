@@ -3,6 +3,7 @@
 //! This room builds the parts that the others own and ties them together. No flag is known below it.
 
 mod args;
+mod audit;
 mod check;
 mod findings;
 mod ground;
@@ -54,6 +55,7 @@ pub fn main() -> Exit {
         Command::Resume(args) => (resume::resume(args), Voice::from(&args.output)),
         Command::Undo(args) => (undo::undo(args), Voice::from(&args.output)),
         Command::Verify(args) => (verify::verify(args), Voice::from(&args.output)),
+        Command::Audit(args) => (audit::audit(args), Voice::from(args)),
         Command::Check(args) => (check::check(args), Voice::from(args)),
         Command::Sandbox(args) => (sandbox::serve(args), Voice::default()),
     };

@@ -8,13 +8,14 @@ use anyhow::Context;
 
 use super::args::{PlanArgs, StateArgs};
 use super::look::{self, Look, Looked};
+use super::person::Who;
 use super::prepare::{self, Prepared};
 use super::reach::{self, Reach};
 use super::route::{Routed, Routing};
 use super::run::{check_output, state_failure, write_output};
 use super::show::Live;
 use super::survey::{Survey, Surveyor};
-use super::{Failure, person, session};
+use super::{Failure, session};
 use crate::domain::{ErrorClass, Exit, State, Status};
 use crate::engine::ChannelOrder;
 use crate::job::{InputOptions, Job, What};
@@ -30,7 +31,7 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
     let Prepared { ground, left_out, lists, input, options, job } =
         Prepared::new(&args.job, &args.input, &args.server, &args.limits, &args.select, false)?;
     let fleet = &ground.fleet;
-    let operator = person::operator(ground.config.operator.as_deref());
+    let who = Who::found(ground.config.operator.as_deref());
     let mut live = Live::start(&args.output);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let run_id = format!("plan-{}", RunDir::name(None, input.name(), Stamp::now()));
@@ -51,7 +52,7 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
             args: &alone,
             only_looks: true,
             run_id: &run_id,
-            operator: &operator,
+            operator: &who.to_string(),
             live: &live,
         };
         let survey = surveyor.survey(&state, &left_out, |_| !callable.is_empty(), &runtime)?;
@@ -79,7 +80,7 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
             survey,
             routed: &routed,
             order: ChannelOrder::first(order),
-            operator: &operator,
+            who: &who,
             to_do: &to_do,
         },
         &mut live,
@@ -104,7 +105,7 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
             sha256: job.sha256.clone(),
             options: options.clone(),
         };
-        foreseen(&looked, &job, facts, &operator)
+        foreseen(&looked, &job, facts, &who.operator)
             .save(path)
             .with_context(|| format!("the plan could not be saved to {}", path.display()))?;
     }

@@ -57,7 +57,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
         return nothing_to_do(&dir, &facts, &job, &opened, live, args);
     }
 
-    let operator = super::person::operator(config.operator.as_deref());
+    let who = args.who.who(config.operator.as_deref());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let mut state = None;
     let (survey, reach, credentials) = if settings.sandbox {
@@ -83,7 +83,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
             args: &args.state,
             only_looks: false,
             run_id: &dir.run_id(),
-            operator: &operator,
+            operator: &who.to_string(),
             live: &live,
         };
         let survey = surveyor.survey(state, &left_out, |number| needed[number], &runtime)?;
@@ -133,9 +133,9 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
             survey,
             routed: &routed,
             order: settings.channel_order,
+            who,
             reading: &reading,
             foreseen: Some(&|op| settings.foreseen(op)),
-            operator,
             journal: opened.journal,
             ledger: opened.ledger,
             sessions: opened.sessions,
@@ -296,7 +296,9 @@ fn nothing_to_do(
     let chain = |summary: Summary| summary.sessions.last().and_then(|session| session.chain.clone());
     let written = std::fs::read(dir.summary()).ok().and_then(|text| serde_json::from_slice(&text).ok());
     if written.and_then(chain) != summary.sessions.last().and_then(|session| session.chain.clone()) {
-        dir.write_summary(&summary)?;
+        let exit_code = opened.sessions.last().and_then(|session| session.exit_code);
+        let exit_code = exit_code.unwrap_or(summary.exit_code);
+        dir.write_summary(&Summary { exit_code, ..summary.clone() })?;
     }
     live.note(&format!("{} is through: there is nothing to resume", dir.path().display()));
     let (elapsed, stopped, again, refused) = (Duration::ZERO, None, Vec::new(), Vec::new());

@@ -35,7 +35,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     check_output(&args.output)?;
     let Prepared { ground, left_out, lists, input, options, job } =
         Prepared::new(&args.job, &args.input, &args.server, &args.limits, &args.select, args.dry_run)?;
-    let ticket = ticket(args.ticket.as_ref(), &ground.config)?;
+    let who = args.who.who_and_why(&ground.config)?;
     let plan = args.plan.as_ref().map(|path| Plan::read(path, &job, &options)).transpose();
     let plan = plan.map_err(|fault| Failure::new(Exit::Usage, fault))?;
     let at = Stamp::now();
@@ -57,9 +57,10 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         run_id: String::new(),
         started_at: at,
-        operator: person::operator(ground.config.operator.as_deref()),
+        operator: who.operator.clone(),
+        unix_user: who.unix_user.clone(),
         host: person::host(),
-        ticket,
+        ticket: who.ticket.clone(),
         dry_run: args.dry_run,
         input: InputFacts { name: input.name().to_owned(), sha256: job.sha256.clone(), options },
         settings: serde_json::to_value(&settings).context("the settings cannot be written down")?,
@@ -83,6 +84,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let has_calls = !prepare::callable(&job).is_empty();
     let start = Start {
         facts: facts.clone(),
+        who,
         settings: &settings,
         input: &input,
         job: &job,
@@ -98,15 +100,6 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         title: format!("About to carry out {}:", input.name()),
     };
     start.carry_out(live, route, |_| Ok(()))
-}
-
-/// Why it is done, where that was said; some configurations want it said.
-pub fn ticket(given: Option<&String>, config: &crate::fleet::Config) -> anyhow::Result<Option<String>> {
-    let ticket = given.cloned().or_else(|| config.ticket.clone());
-    if config.require_ticket && ticket.as_ref().is_none_or(|ticket| ticket.trim().is_empty()) {
-        anyhow::bail!("the configuration requires a ticket: say why with --ticket TEXT");
-    }
-    Ok(ticket)
 }
 
 /// Why the state directory cannot be used, before anything was sent.
@@ -206,6 +199,8 @@ fn rehearse(
     let ended = Stamp::now();
     let session = SessionFigures {
         operator: facts.operator.clone(),
+        unix_user: facts.unix_user.clone(),
+        ticket: facts.ticket.clone(),
         host: facts.host.clone(),
         started_at: facts.started_at.to_string(),
         ended_at: Some(ended.to_string()),

@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::lanes::{self, Tasks};
+use super::person::Who;
 use super::reach::Reach;
 use super::reading::ReadingSettings;
 use super::route::Routed;
@@ -36,10 +37,10 @@ pub struct Work<'a> {
     pub survey: Survey,
     pub routed: &'a Routed,
     pub order: ChannelOrder,
+    pub who: Who,
     pub reading: &'a ReadingSettings,
     /// What a plan that the run is bound to has foreseen for each operation.
     pub foreseen: Option<&'a dyn Fn(u32) -> Foreseen>,
-    pub operator: String,
     pub journal: Journal,
     pub ledger: Ledger,
     pub sessions: Vec<SessionFigures>,
@@ -191,7 +192,7 @@ fn open(work: &mut Work<'_>) -> Result<(), Failure> {
         fleet: work.fleet,
         routed: work.routed,
         recorded: work.ledger.places(),
-        operator: &work.operator,
+        who: &work.who,
         asked: std::mem::take(&mut work.survey.asked),
     };
     let mut entries = opening.entries()?;
@@ -213,7 +214,7 @@ pub struct Opening<'a> {
     pub routed: &'a Routed,
     /// Where mailboxes were put in earlier sessions.
     pub recorded: &'a Places,
-    pub operator: &'a str,
+    pub who: &'a Who,
     pub asked: Vec<Asked>,
 }
 
@@ -221,7 +222,7 @@ impl Opening<'_> {
     /// Who works on it, what the servers said, where the mailboxes are, and what is settled without a
     /// call.
     pub fn entries(self) -> Result<Vec<Entry>> {
-        let Opening { fleet, routed, recorded, operator, asked } = self;
+        let Opening { fleet, routed, recorded, who, asked } = self;
         let at = Stamp::now();
         let limits: serde_json::Map<String, serde_json::Value> = fleet
             .servers
@@ -232,7 +233,9 @@ impl Opening<'_> {
         let session = SessionEntry {
             at,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            operator: operator.to_owned(),
+            operator: who.operator.clone(),
+            unix_user: who.unix_user.clone(),
+            ticket: who.ticket.clone(),
             host: person::host(),
             pid: std::process::id(),
             servers: fleet.servers.iter().map(|server| server.name.clone()).collect(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
-use super::args::{CheckArgs, LogFormatArg, OutputArgs};
+use super::args::{AuditArgs, CheckArgs, LogFormatArg, OutputArgs};
 use super::route::Routed;
 use super::session::Closed;
 use crate::domain::{Action, Channel, ErrorClass, Exit, Function, Status};
@@ -44,6 +44,12 @@ impl From<&OutputArgs> for Voice {
 impl From<&CheckArgs> for Voice {
     fn from(args: &CheckArgs) -> Voice {
         Voice { quiet: args.quiet, verbose: args.verbose, ..Voice::default() }
+    }
+}
+
+impl From<&AuditArgs> for Voice {
+    fn from(args: &AuditArgs) -> Voice {
+        Voice { quiet: args.quiet, ..Voice::default() }
     }
 }
 
@@ -302,6 +308,16 @@ fn what_is_about_to_happen(
     }
 }
 
+/// A command about a run, to be pasted.
+pub fn command(dir: &RunDir, verb: &str, more: &[&str]) -> String {
+    // A name that looks like a flag must not be taken for one.
+    let path = dir.path();
+    let looks_like_a_flag = path.as_os_str().as_encoded_bytes().starts_with(b"-");
+    let path = if looks_like_a_flag { Path::new(".").join(path) } else { path.to_owned() };
+    let words = ["mailsweep", verb].map(std::ffi::OsStr::new).into_iter().chain([path.as_os_str()]);
+    view::command(words.chain(more.iter().map(std::ffi::OsStr::new)))
+}
+
 /// The first operations that did not end well.
 fn failure_lines(tally: &Tally) -> impl Iterator<Item = FailureLine> {
     tally.first_failures.iter().map(|failure| FailureLine {
@@ -321,15 +337,7 @@ fn closing(dir: &RunDir, closed: &Closed) -> Closing {
     let mut files = vec![("results".to_owned(), dir.results()), ("unfinished".to_owned(), dir.unfinished())];
     files.retain(|(_, path)| path.exists());
     files.push(("everything".to_owned(), dir.path().to_owned()));
-    let resume = |more: &[&str]| {
-        // A name that looks like a flag must not be taken for one.
-        let path = dir.path();
-        let looks_like_a_flag = path.as_os_str().as_encoded_bytes().starts_with(b"-");
-        let path = if looks_like_a_flag { Path::new(".").join(path) } else { path.to_owned() };
-        let path = path.as_os_str();
-        let words = ["mailsweep", "resume"].map(std::ffi::OsStr::new).into_iter().chain([path]);
-        view::command(words.chain(more.iter().map(std::ffi::OsStr::new)))
-    };
+    let resume = |more: &[&str]| command(dir, "resume", more);
     let is_passing = |class: &ErrorClass| {
         use ErrorClass::{BadAnswer, Connect, Http, Throttled, Timeout};
         matches!(class, BadAnswer | Connect | Http | Throttled | Timeout)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::args::{OutputArgs, StateArgs};
+use super::person::Who;
 use super::reach::{self, Reach};
 use super::route::Routed;
 use super::run::{finish, state_failure};
@@ -23,6 +24,7 @@ use crate::record::{Ledger, RunDir, RunFacts, StateDir};
 pub struct Start<'a> {
     /// What the run is, but for its name.
     pub facts: RunFacts,
+    pub who: Who,
     pub settings: &'a Settings,
     pub input: &'a Source,
     pub job: &'a Arc<Job>,
@@ -52,7 +54,7 @@ impl Start<'_> {
         route: impl FnOnce(&Survey) -> Routed,
         before: impl FnOnce(&RunDir) -> Result<(), Failure>,
     ) -> Result<Exit, Failure> {
-        let Start { facts, settings, input, job, fleet, left_out, needed, .. } = self;
+        let Start { facts, who, settings, input, job, fleet, left_out, needed, .. } = self;
         // What could still go wrong before the first call goes wrong before the question.
         let is_out = |name: &str| {
             (0..left_out.len()).any(|n| fleet.servers[n].name == name && (left_out[n] || !needed[n]))
@@ -88,7 +90,7 @@ impl Start<'_> {
                 args: self.others,
                 only_looks: false,
                 run_id: &run_id,
-                operator: &facts.operator,
+                operator: &who.to_string(),
                 live: &live,
             };
             surveyor.survey(state, left_out, |number| needed[number], &runtime)?
@@ -130,7 +132,7 @@ impl Start<'_> {
                 order: settings.channel_order,
                 reading: &settings.reading,
                 foreseen: Some(&|op| settings.foreseen(op)),
-                operator: facts.operator.clone(),
+                who,
                 journal,
                 ledger: Ledger::new(job),
                 sessions: Vec::new(),

@@ -35,7 +35,7 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
         limits: args.limits.some(),
     };
     let run = Recorded::open(&args.run_dir, &choice, "undo")?;
-    let ticket = super::run::ticket(args.ticket.as_ref(), &run.config)?;
+    let who = args.who.who_and_why(&run.config)?;
     let left_out = args.select.which.left_out(&run.fleet)?;
     let mut opened = run.dir.open_journal(&run.facts, &run.job)?;
     let part = Part { run: &run, ledger: &opened.ledger, lists: &lists, left_out: &left_out };
@@ -78,9 +78,10 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         run_id: String::new(),
         started_at: Stamp::now(),
-        operator: person::operator(run.config.operator.as_deref()),
+        operator: who.operator.clone(),
+        unix_user: who.unix_user.clone(),
         host: person::host(),
-        ticket,
+        ticket: who.ticket.clone(),
         dry_run: false,
         input: InputFacts { name: input.name().to_owned(), sha256: job.sha256.clone(), options },
         settings: serde_json::to_value(&settings).context("the settings cannot be written down")?,
@@ -90,6 +91,7 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
     let needed = undoing.needed(&run, opened.ledger.places());
     let start = Start {
         facts,
+        who,
         settings: &settings,
         input: &input,
         job: &job,

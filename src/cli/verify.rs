@@ -9,17 +9,18 @@ use anyhow::Context;
 
 use super::args::{StateArgs, VerifyArgs};
 use super::look::{self, Look, Looked};
+use super::person::Who;
 use super::reach::{self, Reach};
 use super::recorded::{Recorded, ServerChoice};
 use super::route::Routing;
 use super::run::state_failure;
 use super::show::Live;
 use super::survey::{Survey, Surveyor};
-use super::{Failure, person, session};
+use super::{Failure, session};
 use crate::domain::{Exit, Status};
 use crate::engine::{Signal, Stop};
 use crate::job::Job;
-use crate::record::{Finding, Findings, Ledger, Stamp, StateDir};
+use crate::record::{Ledger, Recheck, Rechecks, Stamp, StateDir};
 use crate::view::{self, Terminal, VerifyView};
 
 /// Carries out the command.
@@ -38,7 +39,7 @@ pub fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
     let ledger = &seen.record.ledger;
     let mut live = Live::start(&args.output);
     let to_do = to_verify(job, ledger);
-    let operator = person::operator(run.config.operator.as_deref());
+    let who = Who::found(run.config.operator.as_deref());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let (mut survey, reach) = if run.settings.sandbox {
         let reach = Reach::sandbox(&fleet.servers[0], Some(run.sandbox_store()), &dir.run_id(), job)?;
@@ -60,7 +61,7 @@ pub fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
             args: &alone,
             only_looks: true,
             run_id: &dir.run_id(),
-            operator: &operator,
+            operator: &who.to_string(),
             live: &live,
         };
         let survey = surveyor.survey(&state, &left_out, |number| needed[number], &runtime)?;
@@ -91,7 +92,7 @@ pub fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
                 survey: std::mem::replace(&mut survey, again),
                 routed: &routed,
                 order: Default::default(),
-                operator: &operator,
+                who: &who,
                 to_do: &sendable,
             },
             &mut live,
@@ -143,7 +144,7 @@ fn needed(run: &Recorded, ledger: &Ledger, ops: &[u32]) -> Vec<bool> {
 }
 
 /// What was found of each operation.
-fn findings(job: &Job, ledger: &Ledger, looked: &Looked, ops: &[u32]) -> Vec<Finding> {
+fn findings(job: &Job, ledger: &Ledger, looked: &Looked, ops: &[u32]) -> Vec<Recheck> {
     ops.iter()
         .map(|op| {
             let operation = &job.operations[*op as usize];
@@ -155,7 +156,7 @@ fn findings(job: &Job, ledger: &Ledger, looked: &Looked, ops: &[u32]) -> Vec<Fin
                 Status::Planned if is_known => Some(false),
                 _ => None,
             };
-            Finding {
+            Recheck {
                 op: *op,
                 holds,
                 then: then.after,
@@ -173,12 +174,12 @@ fn tell(
     run: &Recorded,
     live: &Live,
     looked: &Looked,
-    list: &[Finding],
+    list: &[Recheck],
 ) -> Result<(Option<PathBuf>, Exit), Failure> {
     let handle = looked.journal.handle().context("what was seen cannot be read")?;
     let findings =
-        Findings { job: &run.job, places: looked.ledger.places(), reasons: &handle, list, at: Stamp::now() };
-    let path = run.dir.write_findings(&findings)?;
+        Rechecks { job: &run.job, places: looked.ledger.places(), reasons: &handle, list, at: Stamp::now() };
+    let path = run.dir.write_rechecks(&findings)?;
     if let Some(to) = &args.output.output {
         super::run::write_output(to, |out| findings.write(out))
             .with_context(|| format!("what was found could not be written to {}", to.display()))?;
@@ -202,7 +203,7 @@ fn tell(
     Ok((Some(path), exit))
 }
 
-fn end(args: &VerifyArgs, live: Live, run: &Recorded, list: &[Finding], path: Option<&Path>, exit: Exit) {
+fn end(args: &VerifyArgs, live: Live, run: &Recorded, list: &[Recheck], path: Option<&Path>, exit: Exit) {
     let view = view_of(run, list, path);
     if args.output.json
         && let Ok(text) = serde_json::to_string_pretty(&view.json(exit.code()))
@@ -215,7 +216,7 @@ fn end(args: &VerifyArgs, live: Live, run: &Recorded, list: &[Finding], path: Op
     live.end_in_a_line(&text, &view::verified_in_a_line(&view), exit);
 }
 
-fn view_of(run: &Recorded, list: &[Finding], path: Option<&Path>) -> VerifyView {
+fn view_of(run: &Recorded, list: &[Recheck], path: Option<&Path>) -> VerifyView {
     const NAMED: usize = 10;
     let count = |wanted| list.iter().filter(|finding| finding.holds == wanted).count() as u64;
     let odd = list.iter().filter(|finding| finding.holds != Some(true));

@@ -163,15 +163,7 @@ async fn play(
     let session = Session { checks: Checks::blind(), seed, ..Session::new(job, lanes, &clock) };
     let end = run(session, &mut recorder, &mut (), signals).await;
     let mut ledger = Ledger::new(job);
-    let opening = crate::record::SessionEntry {
-        at: Stamp(0),
-        version: String::new(),
-        operator: String::new(),
-        host: String::new(),
-        pid: 0,
-        servers: names,
-        limits: serde_json::Value::Null,
-    };
+    let opening = crate::record::SessionEntry { servers: names, ..Default::default() };
     ledger.apply(&Entry::Session(opening), 0);
     for (server, ops) in (0..).zip(homes) {
         let mailboxes = ops.iter().map(|op| job.operations[*op as usize].mailbox.0);

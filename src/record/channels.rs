@@ -139,15 +139,8 @@ mod tests {
     const START: i64 = 1_795_460_400_000;
 
     fn session(at: i64) -> Entry {
-        Entry::Session(Session {
-            at: Stamp(START + at),
-            version: String::new(),
-            operator: String::new(),
-            host: String::new(),
-            pid: 0,
-            servers: vec!["web01".into(), "web02".into()],
-            limits: serde_json::Value::Null,
-        })
+        let servers = vec!["web01".into(), "web02".into()];
+        Entry::Session(Session { at: Stamp(START + at), servers, ..Session::default() })
     }
 
     /// An operation that was called at this time and took 5 ms.

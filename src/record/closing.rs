@@ -113,16 +113,24 @@ impl RunDir {
     /// If it cannot be written.
     pub fn write_summary(&self, summary: &Summary) -> Result<(), DirError> {
         let path = self.file(SUMMARY);
-        disk::write_whole(&path, |out| {
-            serde_json::to_writer_pretty(&mut *out, summary)?;
-            out.write_all(b"\n")
-        })
-        .map_err(DirError::io(&path))
+        disk::write_whole(&path, |out| out.write_all(&summary.text()?)).map_err(DirError::io(&path))
+    }
+}
+
+impl Summary {
+    /// The summary as it stands in its file.
+    ///
+    /// # Errors
+    /// None that is known.
+    pub(super) fn text(&self) -> serde_json::Result<Vec<u8>> {
+        let mut text = serde_json::to_vec_pretty(self)?;
+        text.push(b'\n');
+        Ok(text)
     }
 }
 
 /// Runs a writer and hashes what goes through it.
-fn hashed<W: Write, T>(
+pub(super) fn hashed<W: Write, T>(
     out: &mut W,
     fill: impl FnOnce(&mut Hashing<'_, W>) -> io::Result<T>,
 ) -> io::Result<(T, String)> {
@@ -131,7 +139,7 @@ fn hashed<W: Write, T>(
     Ok((value, hashing.hasher.finalize().to_hex().to_string()))
 }
 
-struct Hashing<'a, W> {
+pub(super) struct Hashing<'a, W> {
     out: &'a mut W,
     hasher: blake3::Hasher,
 }

@@ -148,7 +148,7 @@ pub enum Entry {
 }
 
 /// See [`Entry::Session`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Session {
     /// When it began.
     pub at: Stamp,
@@ -156,6 +156,12 @@ pub struct Session {
     pub version: String,
     /// Who started it.
     pub operator: String,
+    /// The Unix user that the process belongs to.
+    #[serde(default)]
+    pub unix_user: String,
+    /// Why, if that was said for this session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
     /// On which machine.
     pub host: String,
     /// The process's number there.

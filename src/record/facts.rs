@@ -19,6 +19,9 @@ pub struct RunFacts {
     pub started_at: Stamp,
     /// Who started it.
     pub operator: String,
+    /// The Unix user that the process belonged to.
+    #[serde(default)]
+    pub unix_user: String,
     /// On which machine.
     pub host: String,
     /// Why, if that was said.
@@ -46,6 +49,7 @@ impl RunFacts {
             run_id: dir.run_id(),
             started_at: Stamp::now(),
             operator: String::new(),
+            unix_user: String::new(),
             host: String::new(),
             ticket: None,
             dry_run: false,
@@ -54,6 +58,15 @@ impl RunFacts {
             servers: serde_json::Value::Null,
             undo_of: None,
         }
+    }
+}
+
+/// A name with the Unix user behind it, where that says more: `anna (unix root)`.
+pub fn who(operator: &str, unix_user: &str) -> String {
+    match unix_user {
+        "" => operator.to_owned(),
+        same if same == operator => operator.to_owned(),
+        other => format!("{operator} (unix {other})"),
     }
 }
 

@@ -43,6 +43,14 @@ impl Chain {
         text
     }
 
+    /// Reads what a chain hash is written as, in any case and with blanks around it.
+    pub fn read(text: &str) -> Option<Chain> {
+        let text = text.trim();
+        let is_hash = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let bytes = u128::from_str_radix(text, 16).ok().filter(|_| is_hash)?;
+        Some(Chain(bytes.to_be_bytes()))
+    }
+
     fn cut(hash: blake3::Hash) -> Chain {
         let mut short = [0; 16];
         short.copy_from_slice(&hash.as_bytes()[..16]);
@@ -241,12 +249,14 @@ pub struct Tail {
     pub chain: Chain,
     noted: u64,
     lines: u64,
+    /// Whether a session has begun and not ended.
+    is_open: bool,
 }
 
 impl Tail {
     /// Nothing has been read yet.
     pub fn start(seed: Chain) -> Tail {
-        Tail { offset: 0, chain: seed, noted: 0, lines: 0 }
+        Tail { offset: 0, chain: seed, noted: 0, lines: 0, is_open: false }
     }
 }
 
@@ -265,9 +275,9 @@ pub enum ReadError {
     /// The file cannot be read.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// A line that had been on the disk is not what was written.
+    /// A line is not what was written, and not because a kill tore it.
     #[error(
-        "line {line} of the journal is damaged or was altered ({why}), and what follows it had been safely on the disk; take what is known from its results, and start a new run for the rest"
+        "line {line} of the journal is damaged or was altered ({why}), and that is no torn end such as a kill leaves; take what is known from its results, and start a new run for the rest"
     )]
     Damaged {
         /// Its number, from 1.
@@ -288,7 +298,9 @@ pub enum ReadError {
 /// Reads a journal from `tail` to where its end is now, and hands each entry on, with the byte its
 /// line begins at and the chain behind it. Stops at the first line that is not sound: behind the
 /// last sync that was noted it is a torn tail, which is told and not an error; before it, it is
-/// damage. `tail` moves with every sound line, so that more can be read from there later.
+/// damage. So is a whole line where no session is open: what begins a session is on the disk before
+/// anything is sent, and whatever tears it leaves a fragment. `tail` moves with every sound line, so
+/// that more can be read from there later.
 ///
 /// # Errors
 /// See [`ReadError`]; also whatever `each` refuses.
@@ -313,16 +325,20 @@ pub fn read(
         let number = tail.lines + 1;
         match parse(&line, tail.chain) {
             Ok((entry, chain, synced)) => {
+                let is_open = match entry {
+                    Entry::Session(_) => true,
+                    Entry::Close { .. } => false,
+                    _ => tail.is_open,
+                };
                 each(entry, tail.offset, chain).map_err(|why| ReadError::Misfit { line: number, why })?;
                 let (offset, noted) = (tail.offset + length, synced.unwrap_or(tail.noted));
-                *tail = Tail { offset, chain, noted, lines: number };
+                *tail = Tail { offset, chain, noted, lines: number, is_open };
             }
             Err(Unsound::Unknown(why)) => return Err(ReadError::Misfit { line: number, why }),
             Err(Unsound::Torn(why)) => {
                 let (torn, synced) = look_behind(&line, &mut reader)?;
-                // The first line is on the disk before anything is sent.
-                let is_first = number == 1 && line.ends_with(b"\n");
-                if is_first || tail.noted.max(synced) > tail.offset {
+                let is_whole = line.ends_with(b"\n");
+                if (is_whole && !tail.is_open) || tail.noted.max(synced) > tail.offset {
                     return Err(ReadError::Damaged { line: number, why });
                 }
                 return Ok(Some(torn));

@@ -516,15 +516,7 @@ mod tests {
     }
 
     fn session() -> Entry {
-        Entry::Session(Session {
-            at: Stamp(0),
-            version: String::new(),
-            operator: String::new(),
-            host: String::new(),
-            pid: 0,
-            servers: vec!["web01".into()],
-            limits: serde_json::Value::Null,
-        })
+        Entry::Session(Session { servers: vec!["web01".into()], ..Session::default() })
     }
 
     fn close() -> Entry {

@@ -75,14 +75,8 @@ impl RunDir {
             }
             Err(fault) => return Err(DirError::io(&path)(fault)),
         };
-        match journal::lock(&file) {
-            Ok(()) => {}
-            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
-                return Err(DirError::InUse(self.path().display().to_string()));
-            }
-            Err(fault) => return Err(DirError::io(&path)(fault)),
-        }
-        let vouched_for = self.vouched_for();
+        self.lock(&file)?;
+        let vouched_for = self.vouched_for()?;
         let mut record = Record::new(job, self.seed(facts)?);
         record.read(self, &file, job, |_| {})?;
         record.has_the_end(self, vouched_for)?;
@@ -111,7 +105,7 @@ impl RunDir {
     ) -> Result<Seen, DirError> {
         self.check_input(facts, job)?;
         // What the summary vouches for was in the journal before it, so it is read before it.
-        let vouched_for = self.vouched_for();
+        let vouched_for = self.vouched_for()?;
         let path = self.file(JOURNAL);
         let journal = match File::open(&path) {
             Ok(file) => file,
@@ -142,7 +136,7 @@ impl RunDir {
         if fault.kind() != io::ErrorKind::NotFound {
             return Ok(false);
         }
-        if !self.results().exists() && self.vouched_for().is_none() {
+        if !self.results().exists() && self.vouched_for()?.is_none() {
             return Ok(true);
         }
         let shown = self.path().display();
@@ -233,20 +227,13 @@ impl Record {
 
     /// Notes what an entry says of the sessions.
     fn note(&mut self, entry: &Entry, chain: Chain) {
+        note(&mut self.sessions, entry, chain);
         match entry {
             Entry::Session(session) => {
                 self.closed = false;
-                self.sessions.push(SessionFigures::begun(session));
                 self.last_session = Some(session.clone());
             }
-            Entry::Close { at, code, .. } => {
-                self.closed = true;
-                if let Some(last) = self.sessions.last_mut() {
-                    last.ended_at = Some(at.to_string());
-                    last.exit_code = Some(*code);
-                    last.chain = Some(chain.to_string());
-                }
-            }
+            Entry::Close { .. } => self.closed = true,
             _ => {}
         }
     }
@@ -264,11 +251,28 @@ impl Record {
     }
 }
 
+/// Adds what an entry says of the sessions to the list of them.
+pub(super) fn note(sessions: &mut Vec<SessionFigures>, entry: &Entry, chain: Chain) {
+    match entry {
+        Entry::Session(session) => sessions.push(SessionFigures::begun(session)),
+        Entry::Close { at, code, .. } => {
+            if let Some(last) = sessions.last_mut() {
+                last.ended_at = Some(at.to_string());
+                last.exit_code = Some(*code);
+                last.chain = Some(chain.to_string());
+            }
+        }
+        _ => {}
+    }
+}
+
 impl SessionFigures {
     /// A session that has just begun.
     pub fn begun(session: &Session) -> SessionFigures {
         SessionFigures {
             operator: session.operator.clone(),
+            unix_user: session.unix_user.clone(),
+            ticket: session.ticket.clone(),
             host: session.host.clone(),
             started_at: session.at.to_string(),
             ended_at: None,
@@ -279,7 +283,7 @@ impl SessionFigures {
 }
 
 /// An entry must speak of operations and mailboxes that the job has.
-fn check(entry: &Entry, job: &Job) -> Result<(), String> {
+pub(super) fn check(entry: &Entry, job: &Job) -> Result<(), String> {
     let (operations, mailboxes) = (job.operations.len(), job.mailboxes.len());
     match entry {
         Entry::Route { mailboxes: rows, .. } => check_rows(rows, mailboxes, "mailboxes"),
@@ -351,12 +355,11 @@ mod tests {
     fn session(pid: u32) -> Entry {
         Entry::Session(Session {
             at: Stamp(5),
-            version: String::new(),
             operator: "anna".into(),
             host: "desk".into(),
             pid,
             servers: vec!["web01".into()],
-            limits: serde_json::Value::Null,
+            ..Session::default()
         })
     }
 

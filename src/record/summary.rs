@@ -48,10 +48,16 @@ pub struct ServerFigures {
 }
 
 /// One process that worked on the run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SessionFigures {
     /// Who started it.
     pub operator: String,
+    /// The Unix user that the process belonged to.
+    #[serde(default)]
+    pub unix_user: String,
+    /// Why, if that was said for this session.
+    #[serde(default)]
+    pub ticket: Option<String>,
     /// On which machine.
     pub host: String,
     /// When it began.

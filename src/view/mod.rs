@@ -8,6 +8,7 @@
 //! thread of this room and nobody else.
 
 mod ask;
+mod audit;
 mod bar;
 mod check;
 mod drawer;
@@ -30,6 +31,7 @@ mod verify;
 mod words;
 
 pub use ask::ask;
+pub use audit::{AuditCommands, audit, audit_quiet};
 pub use check::{
     Checkup, End, Health, LoginCheckup, ServerCheckup, Tls, TokenEnd, TokenLine, Trust, check, check_quiet,
 };

@@ -112,11 +112,19 @@ pub fn summary(summary: &Summary, closing: &Closing, style: Style, width: usize)
             line(format!("  {:<wide$}  {}", shown(label, 40), quote(path.as_os_str())));
         }
     }
+    if let Some(chain) = chain(summary) {
+        line(wrap(&format!("Chain hash, for the ticket (audit --expect): {chain}"), 2, width));
+    }
     if let Some(command) = &closing.resume_command {
         let when = if closing.halted.is_empty() { "To go on:" } else { "Once that is mended, to go on:" };
         line(format!("{}\n  {}", style.bold(when), printable(command)));
     }
     out
+}
+
+/// The hash that vouches for the whole record up to the end of this session.
+fn chain(summary: &Summary) -> Option<&str> {
+    summary.sessions.last()?.chain.as_deref()
 }
 
 /// When the operations of a channel had ended, counted from the start of the run.
@@ -151,6 +159,7 @@ pub fn summary_quiet(summary: &Summary, closing: &Closing) -> String {
         .collect();
     // Where to look for the rest: the first few are the ones that matter.
     tail.truncate(4);
+    tail.extend(chain(summary).map(|chain| format!("chain hash: {chain}")));
     tail.extend(closing.resume_command.iter().map(|command| format!("to go on: {}", printable(command))));
 
     let mut room = QUIET_LINES.saturating_sub(head.len() + tail.len());

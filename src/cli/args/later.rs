@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{CredentialArgs, LimitArgs, OutputArgs, SelectArgs, StateArgs};
+use super::{CredentialArgs, LimitArgs, OutputArgs, SelectArgs, StateArgs, WhoArgs};
 use crate::cli::reading::GuardArgs;
 use crate::engine::parse_time;
 
@@ -55,9 +55,8 @@ pub struct UndoArgs {
     #[arg(long, help_heading = "Undo")]
     pub release_held: bool,
 
-    /// Why this is done, such as the number of an incident; kept with the run.
-    #[arg(long, value_name = "TEXT", help_heading = "Undo")]
-    pub ticket: Option<String>,
+    #[command(flatten)]
+    pub who: WhoArgs,
 
     /// Do not ask before the first call; needed where there is no terminal.
     #[arg(short, long, help_heading = "Undo")]

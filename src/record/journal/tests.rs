@@ -1,10 +1,14 @@
 use proptest::prelude::*;
 
-use super::super::entry::Stamp;
+use super::super::entry::{Session, Stamp};
 use super::*;
 
-fn begin(op: u32) -> Entry {
-    Entry::Begin { at: Stamp(i64::from(op)), ops: vec![op] }
+/// The lines of a session that has not ended.
+fn nth(op: u32) -> Entry {
+    match op {
+        0 => Entry::Session(Session::default()),
+        op => Entry::Begin { at: Stamp(i64::from(op)), ops: vec![op] },
+    }
 }
 
 fn seed() -> Chain {
@@ -18,7 +22,7 @@ fn written(n: u32, synced: impl Fn(u32, u64) -> u64) -> Vec<u8> {
     let mut journal = Journal::create(&path, seed()).unwrap();
     for op in 0..n {
         let at = journal.offset();
-        journal.append(&begin(op), synced(op, at));
+        journal.append(&nth(op), synced(op, at));
     }
     journal.flush().unwrap();
     std::fs::read(&path).unwrap()
@@ -34,9 +38,22 @@ fn read_bytes(bytes: &[u8]) -> Result<(usize, Option<Torn>), ReadError> {
         Ok(())
     })?;
     for (i, entry) in seen.iter().enumerate() {
-        assert_eq!(*entry, begin(i as u32));
+        assert_eq!(*entry, nth(i as u32));
     }
     Ok((seen.len(), torn))
+}
+
+#[test]
+fn a_chain_hash_reads_back_from_what_it_is_written_as_and_nothing_else_does() {
+    let chain = seed().next(b"x");
+    let text = chain.to_string();
+    assert_eq!(Chain::read(&text), Some(chain));
+    assert_eq!(Chain::read(&format!(" {}\n", text.to_uppercase())), Some(chain));
+    for wrong in
+        ["", &text[1..], &format!("+{}", &text[1..]), &format!("{text}0"), &format!("{}g", &text[1..])]
+    {
+        assert_eq!(Chain::read(wrong), None, "{wrong}");
+    }
 }
 
 #[test]
@@ -99,6 +116,36 @@ fn a_lost_or_swapped_line_is_noticed() {
 }
 
 #[test]
+fn behind_the_end_of_a_session_a_fragment_is_torn_and_a_whole_line_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("j");
+    let mut journal = Journal::create(&path, seed()).unwrap();
+    let end = Entry::Close { at: Stamp(0), code: 0, results: String::new(), unfinished: None };
+    for entry in [nth(0), end, nth(0)] {
+        journal.append(&entry, 0);
+    }
+    journal.flush().unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let ends: Vec<usize> = (0..whole.len()).filter(|i| whole[*i] == b'\n').map(|i| i + 1).collect();
+    let outcome = |bytes: &[u8]| {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        let mut tail = Tail::start(seed());
+        read(&file, &mut tail, |_, _, _| Ok(())).map(|_| tail.offset)
+    };
+    for cut in ends[1] + 1..ends[2] {
+        assert_eq!(outcome(&whole[..cut]).unwrap(), ends[1] as u64, "cut at {cut}");
+    }
+    for i in ends[1]..ends[2] - 1 {
+        let mut flipped = whole.clone();
+        flipped[i] ^= 0x10;
+        assert!(matches!(outcome(&flipped), Err(ReadError::Damaged { line: 3, .. })), "byte {i}");
+    }
+    let twice = [&whole[..ends[1]], &whole[ends[0]..ends[1]]].concat();
+    assert!(matches!(outcome(&twice), Err(ReadError::Damaged { line: 3, .. })));
+}
+
+#[test]
 fn going_on_cuts_the_fragment_and_keeps_the_chain() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("j");
@@ -110,7 +157,7 @@ fn going_on_cuts_the_fragment_and_keeps_the_chain() {
     let torn = read(&file, &mut tail, |_, _, _| Ok(())).unwrap();
     assert_eq!(torn, Some(Torn { lines: 1, bytes: 9 }));
     let mut journal = Journal::go_on(file, tail).unwrap();
-    journal.append(&begin(2), 0);
+    journal.append(&nth(2), 0);
     journal.flush().unwrap();
     assert_eq!(read_bytes(&std::fs::read(&path).unwrap()).unwrap(), (3, None));
 }
@@ -164,7 +211,7 @@ fn a_growing_journal_is_read_on_from_where_it_ended() {
             Ok(())
         });
         assert_eq!(torn.unwrap().is_some(), whole[upto - 1] != b'\n');
-        assert_eq!(seen, (0..lines).map(begin).collect::<Vec<_>>());
+        assert_eq!(seen, (0..lines).map(nth).collect::<Vec<_>>());
     }
 }
 

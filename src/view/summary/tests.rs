@@ -1,6 +1,7 @@
 //! The closing texts, as they are read.
 
 use super::*;
+use crate::record::SessionFigures;
 
 fn failure(row: u32, class: ErrorClass, error: &str) -> FailureLine {
     FailureLine {
@@ -96,11 +97,12 @@ fn quiet_is_silent_when_all_is_well_and_never_above_fifteen_lines() {
     closing.stopped_because = Some("--max-errors 100".into());
     closing.first_failures = (1..=40).map(|row| failure(row, ErrorClass::Api, "No.\nReally.")).collect();
     closing.halted = (1..=40).map(|n| (format!("web{n}"), "gone".into())).collect();
+    figures.sessions = vec![SessionFigures { chain: Some("0".repeat(32)), ..SessionFigures::default() }];
     closing.files = (1..=40).map(|n| (format!("file {n}"), "x".into())).collect();
     let text = summary_quiet(&figures, &closing);
     assert_eq!(text.lines().count(), 15, "{text}");
     assert!(text.contains("\nand 38 more servers halted\n"), "{text}");
-    assert!(text.contains("\nand 149 more\n"), "{text}");
+    assert!(text.contains("\nand 150 more\n"), "{text}");
     assert!(text.ends_with("--retry-failed\n"), "{text}");
     figures.exit_code = 0;
     assert_eq!(summary_quiet(&figures, &closing), "");
@@ -171,4 +173,19 @@ fn each_channel_is_told_with_its_times_and_contained_only_where_it_was_shut() {
         ]
     );
     assert!(!summary_quiet(&figures, &closing).contains("half after"));
+}
+
+#[test]
+fn the_chain_hash_of_the_session_is_there_to_be_pasted() {
+    let (mut figures, closing) = example();
+    let session = |chain: &str| SessionFigures { chain: Some(chain.into()), ..SessionFigures::default() };
+    let last = "0123456789abcdef0123456789abcdef";
+    figures.sessions = vec![session("f".repeat(32).as_str()), session(last)];
+    let text = summary(&figures, &closing, Style::PLAIN, 80);
+    assert!(
+        text.contains(&format!("Chain hash, for the ticket (audit --expect): {last}\nOnce that")),
+        "{text}"
+    );
+    assert!(summary_quiet(&figures, &closing).contains(&format!("\nchain hash: {last}\nto go on:")));
+    assert!(!text.contains("ffff"));
 }
