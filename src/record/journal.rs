@@ -5,9 +5,10 @@
 //! everything in the line before it. So a torn tail, a changed byte, a lost or swapped line all
 //! show, and it shows from where on nothing can be vouched for.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::fs::{File, TryLockError};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use super::disk;
 use super::entry::Entry;
@@ -177,7 +178,7 @@ impl Journal {
 /// Whether the last line of a journal says that its session has ended in good order. Reads its end
 /// alone and vouches for nothing.
 pub fn looks_closed(file: &File) -> io::Result<bool> {
-    use std::io::{Read, Seek, SeekFrom};
+    use std::io::Read;
     const TAIL: u64 = 4096;
     let length = file.metadata()?.len();
     let (mut file, mut tail) = (file, Vec::new());
@@ -188,15 +189,37 @@ pub fn looks_closed(file: &File) -> io::Result<bool> {
     Ok(last.starts_with(b"{\"t\":\"close\""))
 }
 
-/// Locks a journal for this process.
+/// Locks a journal for this process. Who only looks whether it is locked ([`is_locked`]) has a lock
+/// on it for a moment, so it is tried for a moment too.
 ///
 /// # Errors
 /// [`io::ErrorKind::WouldBlock`] if another one has it.
 pub fn lock(file: &File) -> io::Result<()> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(std::fs::TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
-        Err(std::fs::TryLockError::Error(fault)) => Err(fault),
+    const PAUSE: Duration = Duration::from_millis(10);
+    let mut tries = 50;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if tries > 1 => {
+                tries -= 1;
+                std::thread::sleep(PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(fault)) => return Err(fault),
+        }
+    }
+}
+
+/// Whether a process has a journal locked. There is no way to ask but to take the lock, which is
+/// shared with others who ask and given back at once.
+///
+/// # Errors
+/// If the file system has no locks.
+pub fn is_locked(file: &File) -> io::Result<bool> {
+    match file.try_lock_shared() {
+        Ok(()) => file.unlock().map(|()| false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(fault)) => Err(fault),
     }
 }
 
@@ -208,6 +231,14 @@ pub struct Tail {
     /// The hash of all up to there.
     pub chain: Chain,
     noted: u64,
+    lines: u64,
+}
+
+impl Tail {
+    /// Nothing has been read yet.
+    pub fn start(seed: Chain) -> Tail {
+        Tail { offset: 0, chain: seed, noted: 0, lines: 0 }
+    }
 }
 
 /// What stands behind the last sound line.
@@ -245,32 +276,37 @@ pub enum ReadError {
     },
 }
 
-/// Reads a journal from its beginning and hands each entry on, with the byte its line begins at and
-/// the chain behind it. Stops at the first line that is not sound: behind the last sync that was
-/// noted it is a torn tail, which is told and not an error; before it, it is damage.
+/// Reads a journal from `tail` to where its end is now, and hands each entry on, with the byte its
+/// line begins at and the chain behind it. Stops at the first line that is not sound: behind the
+/// last sync that was noted it is a torn tail, which is told and not an error; before it, it is
+/// damage. `tail` moves with every sound line, so that more can be read from there later.
 ///
 /// # Errors
 /// See [`ReadError`]; also whatever `each` refuses.
 pub fn read(
     file: &File,
-    seed: Chain,
+    tail: &mut Tail,
     mut each: impl FnMut(Entry, u64, Chain) -> Result<(), String>,
-) -> Result<(Tail, Option<Torn>), ReadError> {
-    let mut reader = BufReader::with_capacity(1 << 18, file);
-    let mut tail = Tail { offset: 0, chain: seed, noted: 0 };
+) -> Result<Option<Torn>, ReadError> {
+    // It may be growing: what is half written when it is reached must not be taken for a line that
+    // others follow, so nothing is read that was not there at the beginning.
+    let end = file.metadata()?.len();
+    let mut file = file;
+    file.seek(SeekFrom::Start(tail.offset))?;
+    let mut reader = BufReader::with_capacity(1 << 18, io::Read::take(file, end.saturating_sub(tail.offset)));
     let mut line = Vec::new();
-    let mut number = 0;
     loop {
         line.clear();
         let length = io::Read::take(&mut reader, MAX_LINE).read_until(b'\n', &mut line)? as u64;
         if length == 0 {
-            return Ok((tail, None));
+            return Ok(None);
         }
-        number += 1;
+        let number = tail.lines + 1;
         match parse(&line, tail.chain) {
             Ok((entry, chain, synced)) => {
                 each(entry, tail.offset, chain).map_err(|why| ReadError::Misfit { line: number, why })?;
-                tail = Tail { offset: tail.offset + length, chain, noted: synced.unwrap_or(tail.noted) };
+                let (offset, noted) = (tail.offset + length, synced.unwrap_or(tail.noted));
+                *tail = Tail { offset, chain, noted, lines: number };
             }
             Err(Unsound::Unknown(why)) => return Err(ReadError::Misfit { line: number, why }),
             Err(Unsound::Torn(why)) => {
@@ -280,7 +316,7 @@ pub fn read(
                 if is_first || tail.noted.max(synced) > tail.offset {
                     return Err(ReadError::Damaged { line: number, why });
                 }
-                return Ok((tail, Some(torn)));
+                return Ok(Some(torn));
             }
         }
     }
@@ -330,135 +366,4 @@ fn look_behind(first: &[u8], reader: &mut impl BufRead) -> io::Result<(Torn, u64
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::entry::Stamp;
-    use super::*;
-    use proptest::prelude::*;
-
-    fn begin(op: u32) -> Entry {
-        Entry::Begin { at: Stamp(i64::from(op)), ops: vec![op] }
-    }
-
-    fn seed() -> Chain {
-        Chain::seed(b"{}", "00")
-    }
-
-    /// A journal of `n` lines; `synced` of the last one says how much of it is noted as synced.
-    fn written(n: u32, synced: impl Fn(u32, u64) -> u64) -> Vec<u8> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("j");
-        let mut journal = Journal::create(&path, seed()).unwrap();
-        for op in 0..n {
-            let at = journal.offset();
-            journal.append(&begin(op), synced(op, at));
-        }
-        journal.flush().unwrap();
-        std::fs::read(&path).unwrap()
-    }
-
-    fn read_bytes(bytes: &[u8]) -> Result<(usize, Option<Torn>), ReadError> {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(bytes).unwrap();
-        io::Seek::rewind(&mut file).unwrap();
-        let mut seen = Vec::new();
-        let (_, torn) = read(&file, seed(), |entry, _, _| {
-            seen.push(entry);
-            Ok(())
-        })?;
-        for (i, entry) in seen.iter().enumerate() {
-            assert_eq!(*entry, begin(i as u32));
-        }
-        Ok((seen.len(), torn))
-    }
-
-    #[test]
-    fn what_was_written_is_read_again() {
-        assert_eq!(read_bytes(&written(5, |_, _| 0)).unwrap(), (5, None));
-        assert_eq!(read_bytes(b"").unwrap(), (0, None));
-    }
-
-    #[test]
-    fn an_unsynced_tail_may_be_cut_anywhere_and_is_counted() {
-        let whole = written(3, |_, _| 0);
-        let second = whole.iter().position(|b| *b == b'\n').unwrap() + 1;
-        for cut in second + 1..whole.len() {
-            let (lines, torn) = read_bytes(&whole[..cut]).unwrap();
-            let ends_whole = whole[cut - 1] == b'\n';
-            assert_eq!(torn.is_none(), ends_whole, "cut at {cut}");
-            assert!(lines >= 1);
-        }
-    }
-
-    #[test]
-    fn damage_before_a_noted_sync_is_refused_and_behind_it_is_a_torn_tail() {
-        // The third line notes that the first two are on the disk.
-        let whole = written(4, |op, at| if op == 2 { at } else { 0 });
-        let ends: Vec<usize> = (0..whole.len()).filter(|i| whole[*i] == b'\n').collect();
-        for i in 0..whole.len() {
-            let mut flipped = whole.clone();
-            flipped[i] ^= 0x10;
-            let read = read_bytes(&flipped);
-            if i <= ends[1] {
-                assert!(matches!(read, Err(ReadError::Damaged { .. })), "byte {i}: {read:?}");
-            } else {
-                let (lines, torn) = read.unwrap();
-                assert!(lines >= 2 && torn.is_some(), "byte {i}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_sound_line_of_a_later_version_is_refused_and_not_cut_off() {
-        let mut bytes = written(1, |_, _| 0);
-        let chain = String::from_utf8_lossy(&bytes[bytes.len() - 35..bytes.len() - 3]).into_owned();
-        let mut before = [0; 16];
-        for (i, byte) in before.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&chain[2 * i..2 * i + 2], 16).unwrap();
-        }
-        let line = r#"{"t":"something_new","x":1"#;
-        let hash = Chain(before).next(line.as_bytes());
-        bytes.extend(format!("{line},\"h\":\"{hash}\"}}\n").bytes());
-        assert!(matches!(read_bytes(&bytes), Err(ReadError::Misfit { line: 2, .. })));
-    }
-
-    #[test]
-    fn a_lost_or_swapped_line_is_noticed() {
-        let whole = written(3, |_, _| 0);
-        let lines: Vec<&[u8]> = whole.split_inclusive(|b| *b == b'\n').collect();
-        assert_eq!(read_bytes(&[lines[0], lines[2]].concat()).unwrap().0, 1);
-        let swapped = [lines[1], lines[0], lines[2]].concat();
-        assert!(matches!(read_bytes(&swapped), Err(ReadError::Damaged { line: 1, .. })));
-    }
-
-    #[test]
-    fn going_on_cuts_the_fragment_and_keeps_the_chain() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("j");
-        let mut bytes = written(2, |_, _| 0);
-        bytes.extend_from_slice(b"{\"t\":\"beg");
-        std::fs::write(&path, &bytes).unwrap();
-        let file = disk::open_log(&path).unwrap();
-        let (tail, torn) = read(&file, seed(), |_, _, _| Ok(())).unwrap();
-        assert_eq!(torn, Some(Torn { lines: 1, bytes: 9 }));
-        let mut journal = Journal::go_on(file, tail).unwrap();
-        journal.append(&begin(2), 0);
-        journal.flush().unwrap();
-        assert_eq!(read_bytes(&std::fs::read(&path).unwrap()).unwrap(), (3, None));
-    }
-
-    #[test]
-    fn a_second_process_cannot_have_the_journal() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("j");
-        let _held = Journal::create(&path, seed()).unwrap();
-        let again = disk::open_log(&path).unwrap();
-        assert_eq!(lock(&again).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-            let _ = read_bytes(&bytes);
-        }
-    }
-}
+mod tests;

@@ -1,0 +1,469 @@
+//! Reading a run: what its journal says, for who goes on with it and for who only looks.
+//!
+//! Both read alike, so that what `status` tells is what `resume` will find. Who goes on with a run
+//! has it locked and cuts off what a kill has left half written. Who looks changes nothing and locks
+//! nothing, whatever the run is doing meanwhile: it may be growing, ending, or be taken up again.
+
+use std::fs::File;
+use std::io;
+
+use super::disk;
+use super::entry::{Entry, Session};
+use super::facts::RunFacts;
+use super::journal::{self, Chain, Journal, ReadError, Tail, Torn};
+use super::ledger::Ledger;
+use super::rundir::{DirError, INPUT, JOURNAL, RunDir, SUMMARY};
+use super::summary::SessionFigures;
+use crate::job::Job;
+
+/// A run that was opened to be gone on with.
+pub struct Opened {
+    /// Where it left off.
+    pub journal: Journal,
+    /// Where every operation stands.
+    pub ledger: Ledger,
+    /// The sessions so far.
+    pub sessions: Vec<SessionFigures>,
+    /// What was cut off the end of the journal, if a session was killed while writing.
+    pub torn: Option<Torn>,
+    /// Whether the last session wrote its results.
+    pub closed: bool,
+}
+
+/// A run that was looked at, be it running, stopped, killed or finished.
+pub struct Seen {
+    /// What its journal says.
+    pub record: Record,
+    /// Whether a process works on it.
+    pub is_in_use: bool,
+    /// The journal, for the reasons; an empty file if it has not begun.
+    pub journal: File,
+    dir: RunDir,
+}
+
+/// A journal, added up as far as it has been read.
+pub struct Record {
+    /// Where every operation stands.
+    pub ledger: Ledger,
+    /// The sessions so far; none if the run was killed, or looked at, before it began.
+    pub sessions: Vec<SessionFigures>,
+    /// How the last of them began: its process, its servers, its limits.
+    pub last_session: Option<Session>,
+    /// Whether it wrote its results.
+    pub closed: bool,
+    /// What stands behind the last sound line. Of a run in use it is what is just being written,
+    /// else what a kill has left half written.
+    pub torn: Option<Torn>,
+    tail: Tail,
+}
+
+impl RunDir {
+    /// Reads the journal of a run, locked for this process.
+    ///
+    /// # Errors
+    /// If it is in use, was damaged or altered, or does not belong to the job.
+    pub fn open_journal(&self, facts: &RunFacts, job: &Job) -> Result<Opened, DirError> {
+        self.check_input(facts, job)?;
+        let path = self.file(JOURNAL);
+        let file = match disk::open_log(&path) {
+            Ok(file) => file,
+            // Killed before it began: then it begins now.
+            Err(fault) if self.has_not_begun(&fault)? => {
+                let journal = self.start_journal(facts)?;
+                let ledger = Ledger::new(job);
+                return Ok(Opened { journal, ledger, sessions: Vec::new(), torn: None, closed: false });
+            }
+            Err(fault) => return Err(DirError::io(&path)(fault)),
+        };
+        match journal::lock(&file) {
+            Ok(()) => {}
+            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
+                return Err(DirError::InUse(self.path().display().to_string()));
+            }
+            Err(fault) => return Err(DirError::io(&path)(fault)),
+        }
+        let vouched_for = self.vouched_for();
+        let mut record = Record::new(job, self.seed(facts)?);
+        record.read(self, &file, job, |_| {})?;
+        record.has_the_end(self, vouched_for)?;
+        let Record { ledger, sessions, closed, torn, tail, .. } = record;
+        let journal = Journal::go_on(file, tail).map_err(DirError::io(&path))?;
+        Ok(Opened { journal, ledger, sessions, torn, closed })
+    }
+
+    /// Reads the journal of a run without locking it or changing a byte.
+    ///
+    /// # Errors
+    /// If it cannot be read, was damaged or altered, or does not belong to the job.
+    pub fn look(&self, facts: &RunFacts, job: &Job) -> Result<Seen, DirError> {
+        self.look_through(facts, job, |_| {})
+    }
+
+    /// The same, and shows each entry to `each`.
+    ///
+    /// # Errors
+    /// As [`look`](Self::look).
+    pub fn look_through(
+        &self,
+        facts: &RunFacts,
+        job: &Job,
+        each: impl FnMut(&Entry),
+    ) -> Result<Seen, DirError> {
+        self.check_input(facts, job)?;
+        // What the summary vouches for was in the journal before it, so it is read before it.
+        let vouched_for = self.vouched_for();
+        let path = self.file(JOURNAL);
+        let journal = match File::open(&path) {
+            Ok(file) => file,
+            Err(fault) if self.has_not_begun(&fault)? => {
+                File::open("/dev/null").map_err(DirError::io(&path))?
+            }
+            Err(fault) => return Err(DirError::io(&path)(fault)),
+        };
+        let is_in_use = journal::is_locked(&journal).map_err(DirError::io(&path))?;
+        let record = Record::new(job, self.seed(facts)?);
+        let mut seen = Seen { record, is_in_use, journal, dir: self.clone() };
+        seen.read(job, each)?;
+        seen.record.has_the_end(self, vouched_for)?;
+        Ok(seen)
+    }
+
+    fn check_input(&self, facts: &RunFacts, job: &Job) -> Result<(), DirError> {
+        if job.sha256 == facts.input.sha256 {
+            return Ok(());
+        }
+        let shown = self.path().display();
+        Err(DirError::NotARun(format!("{shown}/{INPUT} was altered since the run began")))
+    }
+
+    /// Whether there is no journal because the run was killed before its first line: then there is
+    /// nothing either that only follows from one.
+    fn has_not_begun(&self, fault: &io::Error) -> Result<bool, DirError> {
+        if fault.kind() != io::ErrorKind::NotFound {
+            return Ok(false);
+        }
+        if !self.results().exists() && self.vouched_for().is_none() {
+            return Ok(true);
+        }
+        let shown = self.path().display();
+        Err(DirError::NotARun(format!("{shown} has results and no {JOURNAL}: it is not whole")))
+    }
+}
+
+impl Seen {
+    /// Reads what has been written since, and shows each entry to `each`.
+    ///
+    /// # Errors
+    /// As [`RunDir::look`].
+    pub fn catch_up(
+        &mut self,
+        facts: &RunFacts,
+        job: &Job,
+        each: impl FnMut(&Entry),
+    ) -> Result<(), DirError> {
+        if self.record.sessions.is_empty() {
+            // Perhaps there was not even a file.
+            *self = self.dir.look_through(facts, job, each)?;
+            return Ok(());
+        }
+        let path = self.dir.file(JOURNAL);
+        self.is_in_use = journal::is_locked(&self.journal).map_err(DirError::io(&path))?;
+        self.read(job, each)
+    }
+
+    fn read(&mut self, job: &Job, each: impl FnMut(&Entry)) -> Result<(), DirError> {
+        self.record.read(&self.dir, &self.journal, job, each)?;
+        if !self.is_in_use && !self.record.closed {
+            // Nobody was at work before the reading, but somebody may have begun meanwhile.
+            let path = self.dir.file(JOURNAL);
+            self.is_in_use = journal::is_locked(&self.journal).map_err(DirError::io(&path))?;
+        }
+        Ok(())
+    }
+}
+
+impl Record {
+    fn new(job: &Job, seed: Chain) -> Record {
+        Record {
+            ledger: Ledger::new(job),
+            sessions: Vec::new(),
+            last_session: None,
+            closed: false,
+            torn: None,
+            tail: Tail::start(seed),
+        }
+    }
+
+    /// The hash of all that was read.
+    pub fn chain(&self) -> Chain {
+        self.tail.chain
+    }
+
+    /// Reads on to the journal's end. What looks damaged is looked at twice: who takes a run up cuts
+    /// off its torn end and writes in its place, and this may have read half of the one and half of
+    /// the other.
+    fn read(
+        &mut self,
+        dir: &RunDir,
+        file: &File,
+        job: &Job,
+        mut each: impl FnMut(&Entry),
+    ) -> Result<(), DirError> {
+        let mut tail = self.tail;
+        let mut read = || {
+            journal::read(file, &mut tail, |entry, at, chain| {
+                check(&entry, job)?;
+                self.note(&entry, chain);
+                self.ledger.apply(&entry, at);
+                each(&entry);
+                Ok(())
+            })
+        };
+        let found = match read() {
+            Err(ReadError::Damaged { .. }) => read(),
+            found => found,
+        };
+        self.torn = found.map_err(|fault| match fault {
+            ReadError::Io(fault) => DirError::io(&dir.file(JOURNAL))(fault),
+            damage => DirError::NotARun(format!("{}: {damage}", dir.path().display())),
+        })?;
+        self.tail = tail;
+        Ok(())
+    }
+
+    /// Notes what an entry says of the sessions.
+    fn note(&mut self, entry: &Entry, chain: Chain) {
+        match entry {
+            Entry::Session(session) => {
+                self.closed = false;
+                self.sessions.push(SessionFigures::begun(session));
+                self.last_session = Some(session.clone());
+            }
+            Entry::Close { at, code, .. } => {
+                self.closed = true;
+                if let Some(last) = self.sessions.last_mut() {
+                    last.ended_at = Some(at.to_string());
+                    last.exit_code = Some(*code);
+                    last.chain = Some(chain.to_string());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the end that the summary speaks of is still there.
+    fn has_the_end(&self, dir: &RunDir, vouched_for: Option<String>) -> Result<(), DirError> {
+        let Some(chain) = vouched_for else { return Ok(()) };
+        if self.sessions.iter().any(|session| session.chain.as_deref() == Some(&chain)) {
+            return Ok(());
+        }
+        let shown = dir.path().display();
+        Err(DirError::NotARun(format!(
+            "{shown}: the journal no longer has the end that {SUMMARY} speaks of ({chain}): it was cut or replaced"
+        )))
+    }
+}
+
+impl SessionFigures {
+    /// A session that has just begun.
+    pub fn begun(session: &Session) -> SessionFigures {
+        SessionFigures {
+            operator: session.operator.clone(),
+            host: session.host.clone(),
+            started_at: session.at.to_string(),
+            ended_at: None,
+            exit_code: None,
+            chain: None,
+        }
+    }
+}
+
+/// An entry must speak of operations and mailboxes that the job has.
+fn check(entry: &Entry, job: &Job) -> Result<(), String> {
+    if let Entry::Route { mailboxes, .. } = entry {
+        let odd =
+            mailboxes.iter().find(|(first, last)| first > last || *last as usize >= job.mailboxes.len());
+        return odd.map_or(Ok(()), |(first, last)| {
+            Err(format!("it names mailboxes {first} to {last} of {}", job.mailboxes.len()))
+        });
+    }
+    let named: &[u32] = match entry {
+        Entry::Begin { ops, .. } => ops,
+        Entry::Try(attempt) => std::slice::from_ref(&attempt.op),
+        Entry::End(ended) => std::slice::from_ref(&ended.op),
+        _ => &[],
+    };
+    match named.iter().find(|op| **op as usize >= job.operations.len()) {
+        Some(op) => Err(format!("it names operation {op} of {}", job.operations.len())),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::Stamp;
+    use super::*;
+    use crate::domain::Exit;
+    use crate::job::{InputOptions, Source, read};
+
+    const ROWS: &str = "email,action,channel\na@example.com,suspend,login\nb@example.com,suspend,login\n";
+
+    struct Run {
+        _place: tempfile::TempDir,
+        dir: RunDir,
+        facts: RunFacts,
+        job: Job,
+    }
+
+    impl Run {
+        fn new() -> Run {
+            let place = tempfile::tempdir().unwrap();
+            let (source, options) = (Source::bytes(ROWS), InputOptions::default());
+            let job = read(&source, &options).unwrap();
+            let dir = RunDir::create(Some(&place.path().join("run")), place.path(), "job", Stamp(0)).unwrap();
+            let facts = RunFacts::new(&dir, &source, &job, options);
+            dir.write_facts(&facts, &source).unwrap();
+            Run { _place: place, dir, facts, job }
+        }
+
+        fn look(&self) -> Seen {
+            self.dir.look(&self.facts, &self.job).unwrap()
+        }
+
+        /// Every byte of the run's directory.
+        fn bytes(&self) -> Vec<(String, Vec<u8>)> {
+            let files = std::fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().path());
+            let mut all: Vec<_> =
+                files.map(|path| (path.display().to_string(), std::fs::read(&path).unwrap())).collect();
+            all.sort();
+            all
+        }
+    }
+
+    fn session(pid: u32) -> Entry {
+        Entry::Session(Session {
+            at: Stamp(5),
+            version: String::new(),
+            operator: "anna".into(),
+            host: "desk".into(),
+            pid,
+            servers: vec!["web01".into()],
+            limits: serde_json::Value::Null,
+        })
+    }
+
+    fn begin(op: u32) -> Entry {
+        Entry::Begin { at: Stamp(6), ops: vec![op] }
+    }
+
+    fn close(code: u8) -> Entry {
+        Entry::Close { at: Stamp(9), code, results: String::new(), unfinished: None }
+    }
+
+    fn write(journal: &mut Journal, entries: &[Entry]) {
+        for entry in entries {
+            journal.append(entry, journal.synced());
+        }
+        journal.flush_to_disk().unwrap();
+    }
+
+    #[test]
+    fn a_run_is_seen_at_every_stage_of_its_life_and_never_touched() {
+        let run = Run::new();
+        let seen = run.look();
+        assert!(seen.record.sessions.is_empty() && !seen.is_in_use && !seen.record.closed);
+
+        let mut journal = run.dir.start_journal(&run.facts).unwrap();
+        write(&mut journal, &[session(7), begin(0)]);
+        let before = run.bytes();
+        let running = run.look();
+        assert!(running.is_in_use && !running.record.closed);
+        assert_eq!(running.record.last_session.as_ref().map(|session| session.pid), Some(7));
+        assert!(
+            running.record.ledger.may_have_had_effect(0) && !running.record.ledger.may_have_had_effect(1)
+        );
+        assert_eq!(running.record.chain(), journal.chain());
+
+        let killed = {
+            drop(journal);
+            run.look()
+        };
+        assert!(!killed.is_in_use && !killed.record.closed);
+        assert_eq!(run.bytes(), before);
+
+        let opened = run.dir.open_journal(&run.facts, &run.job).unwrap();
+        let mut journal = opened.journal;
+        write(&mut journal, &[session(8), close(130)]);
+        let ending = run.look();
+        assert!(ending.is_in_use && ending.record.closed);
+        drop(journal);
+        let ended = run.look();
+        assert!(!ended.is_in_use && ended.record.closed);
+        let codes: Vec<_> = ended.record.sessions.iter().map(|session| session.exit_code).collect();
+        assert_eq!(codes, [None, Some(130)]);
+    }
+
+    #[test]
+    fn a_torn_end_is_told_and_left_where_it_is_and_then_read_on_from() {
+        let run = Run::new();
+        let mut journal = run.dir.start_journal(&run.facts).unwrap();
+        write(&mut journal, &[session(7), begin(0)]);
+        drop(journal);
+        let path = run.dir.file(JOURNAL);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.extend_from_slice(b"{\"t\":\"be");
+        std::fs::write(&path, &bytes).unwrap();
+        let before = run.bytes();
+        let mut seen = run.look();
+        assert_eq!(seen.record.torn, Some(Torn { lines: 1, bytes: 8 }));
+        assert_eq!(run.bytes(), before);
+
+        // Whoever takes it up cuts the end off and writes in its place.
+        let mut journal = run.dir.open_journal(&run.facts, &run.job).unwrap().journal;
+        write(&mut journal, &[session(8), begin(1)]);
+        let mut shown = Vec::new();
+        seen.catch_up(&run.facts, &run.job, |entry| shown.push(entry.clone())).unwrap();
+        assert_eq!(shown, [session(8), begin(1)], "what was read before is not shown again");
+        assert!(seen.is_in_use && seen.record.torn.is_none());
+        assert_eq!(seen.record.sessions.len(), 2);
+        assert!(seen.record.ledger.may_have_had_effect(1));
+    }
+
+    #[test]
+    fn a_run_that_was_looked_at_before_its_first_line_is_seen_when_it_has_begun() {
+        let run = Run::new();
+        let mut seen = run.look();
+        let mut journal = run.dir.start_journal(&run.facts).unwrap();
+        write(&mut journal, &[session(7)]);
+        seen.catch_up(&run.facts, &run.job, |_| {}).unwrap();
+        assert!(seen.is_in_use);
+        assert_eq!(seen.record.sessions.len(), 1);
+    }
+
+    #[test]
+    fn who_looks_is_refused_what_who_goes_on_is_refused() {
+        let run = Run::new();
+        let mut journal = run.dir.start_journal(&run.facts).unwrap();
+        write(&mut journal, &[session(7), begin(0)]);
+        write(&mut journal, &[begin(9)]);
+        drop(journal);
+        let path = run.dir.file(JOURNAL);
+        let misfit = std::fs::read(&path).unwrap();
+        let first = misfit.iter().position(|byte| *byte == b'\n').unwrap();
+        let mut altered = misfit.clone();
+        altered[first + 20] ^= 1;
+        for bytes in [misfit, altered] {
+            std::fs::write(&path, bytes).unwrap();
+            let looked = run.dir.look(&run.facts, &run.job).map(|_| ()).unwrap_err();
+            let opened = run.dir.open_journal(&run.facts, &run.job).map(|_| ()).unwrap_err();
+            assert_eq!(looked.to_string(), opened.to_string());
+            assert_eq!(looked.exit(), Exit::NotARun);
+        }
+        let other = read(
+            &Source::bytes("a@example.com,suspend,login\n"),
+            &InputOptions { no_header: true, ..InputOptions::default() },
+        );
+        let refused = run.dir.look(&run.facts, &other.unwrap()).map(|_| ()).unwrap_err();
+        assert!(refused.to_string().contains("input.csv was altered"), "{refused}");
+    }
+}
