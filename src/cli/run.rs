@@ -171,13 +171,14 @@ pub fn state_failure(fault: crate::record::StateError) -> Failure {
     Failure::new(fault.exit(), fault)
 }
 
-/// The last things that `run` and `resume` do alike: results elsewhere, summary, exit code.
+/// The last things that `run` and `resume` do alike: results elsewhere, others told, summary, exit code.
 pub fn finish(
     live: Live,
     dir: &RunDir,
     output: &super::args::OutputArgs,
     mut closed: Closed,
 ) -> Result<Exit, Failure> {
+    facts: &RunFacts,
     let mut exit = closed.exit;
     if let Some(to) = &output.output
         && let Err(fault) = copy_results(dir, to)
@@ -269,6 +270,7 @@ fn rehearse(
     };
     let summary = dir.summarise(&material, &tally, vec![session], exit, ended);
     dir.write_summary(&summary)?;
+    dir.write_report(&material.report(&facts, &summary, &tally, None), &crate::view::report)?;
     let (elapsed, stopped, again, refused) = (begun.elapsed(), None, Vec::new(), Vec::new());
     let closed = Closed { exit, summary, tally, left: 0, stopped, elapsed, again, refused };
     finish(live, &dir, &args.output, closed)

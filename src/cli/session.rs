@@ -22,6 +22,7 @@ use crate::record::{
     SessionFigures, Stamp, Summary, Tally,
 };
 use crate::uapi::Transport;
+use crate::view;
 
 /// What a session works on.
 pub struct Work<'a> {
@@ -108,10 +109,17 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
     let closed = match fault {
         Some(fault) => Err(fault),
         None => dir
-            .close(&material, &mut journal, sessions.clone(), |tally| {
-                exit = decide(&end, tally);
-                exit
-            })
+            .close(
+                work.facts,
+                &material,
+                &mut journal,
+                sessions.clone(),
+                |tally| {
+                    exit = decide(&end, tally);
+                    exit
+                },
+                &view::report,
+            )
             .map_err(|fault| fault.to_string()),
     };
     let stopped = end.stop.map(reason);

@@ -265,7 +265,11 @@ fn what_is_about_to_happen(
 fn closing(dir: &RunDir, closed: &Closed) -> Closing {
     let Closed { summary, tally, .. } = closed;
     // After a fault of the disk not all of them may be there.
-    let mut files = vec![("results".to_owned(), dir.results()), ("unfinished".to_owned(), dir.unfinished())];
+    let mut files = vec![
+        ("results".to_owned(), dir.results()),
+        ("unfinished".to_owned(), dir.unfinished()),
+        ("report".to_owned(), dir.report()),
+    ];
     files.retain(|(_, path)| path.exists());
     files.push(("everything".to_owned(), dir.path().to_owned()));
     let failures = tally.first_failures.iter().map(|failure| FailureLine {

@@ -55,6 +55,7 @@ pub struct Record {
     /// else what a kill has left half written.
     pub torn: Option<Torn>,
     tail: Tail,
+    worked: Chain,
 }
 
 impl RunDir {
@@ -191,12 +192,18 @@ impl Record {
             closed: false,
             torn: None,
             tail: Tail::start(seed),
+            worked: seed,
         }
     }
 
     /// The hash of all that was read.
     pub fn chain(&self) -> Chain {
         self.tail.chain
+    }
+
+    /// The hash of all that was read but for the last session's end record.
+    pub fn chain_of_work(&self) -> Chain {
+        self.worked
     }
 
     /// Reads on to the journal's end. What looks damaged is looked at twice: who takes a run up cuts
@@ -233,6 +240,9 @@ impl Record {
 
     /// Notes what an entry says of the sessions.
     fn note(&mut self, entry: &Entry, chain: Chain) {
+        if !matches!(entry, Entry::Close { .. }) {
+            self.worked = chain;
+        }
         match entry {
             Entry::Session(session) => {
                 self.closed = false;
@@ -357,7 +367,7 @@ mod tests {
     }
 
     fn close(code: u8) -> Entry {
-        Entry::Close { at: Stamp(9), code, results: String::new(), unfinished: None }
+        Entry::Close { at: Stamp(9), code, results: String::new(), unfinished: None, report: None }
     }
 
     fn write(journal: &mut Journal, entries: &[Entry]) {

@@ -1,7 +1,8 @@
 //! What the operator sees.
 //!
 //! This room owns all that is written for eyes: the preview before a run, the bar or the lines
-//! while it goes, the closing text after it, and the same as JSON lines for machines. It is told
+//! while it goes, the closing text after it, and the same as JSON lines for machines; and of a run
+//! that has ended the page, the workbook and the figures for a monitoring system. It is told
 //! by events and plain values and answers nothing. It never touches the run: it decides nothing,
 //! reads no file of it, and cannot hold it up. Whatever becomes of the terminal or the pipe
 //! (closed, gone, full, slow), a write that fails is forgotten, and a write that blocks blocks a
@@ -20,6 +21,7 @@ mod progress;
 mod reporter;
 mod screen;
 mod servers;
+mod report;
 mod shell;
 mod summary;
 mod terminal;
@@ -39,3 +41,4 @@ pub use reporter::{Options, Reporter};
 pub use shell::{command, quote};
 pub use summary::{Closing, FailureLine, summary, summary_quiet};
 pub use terminal::{Columns, Style, Terminal};
+pub use report::report;
