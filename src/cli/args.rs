@@ -4,6 +4,7 @@ mod check;
 mod input;
 mod limits;
 mod output;
+mod report;
 mod sandbox;
 mod select;
 mod server;
@@ -19,6 +20,7 @@ pub use check::CheckArgs;
 pub use input::{Channels, InputArgs};
 pub use limits::LimitArgs;
 pub use output::{LogFormatArg, OutputArgs};
+pub use report::ReportArgs;
 pub use sandbox::SandboxArgs;
 pub use select::{SelectArgs, StateArgs, WhichArgs};
 pub use server::{CredentialArgs, MethodArg, ServerArgs, TargetArgs};
@@ -58,6 +60,8 @@ pub enum Command {
     /// Go on with a run that was interrupted, stopped or killed.
     #[command(after_help = RESUME_NOTES)]
     Resume(ResumeArgs),
+    /// Write a run's report again, and a workbook of it.
+    Report(ReportArgs),
     /// Ask each server whether it can be reached, takes its credential, and until when.
     Check(CheckArgs),
     /// Serve an embedded imitation of cPanel and WHM on loopback, to try mailsweep on.

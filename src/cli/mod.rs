@@ -9,6 +9,7 @@ mod ground;
 mod person;
 mod reach;
 mod resume;
+mod report;
 mod route;
 mod run;
 mod sandbox;
@@ -42,6 +43,7 @@ pub fn main() -> Exit {
         Command::Run(args) => (run::run(args), Voice::from(&args.output)),
         Command::Resume(args) => (resume::resume(args), Voice::from(&args.output)),
         Command::Check(args) => (check::check(args), Voice::from(args)),
+        Command::Report(args) => (report::report(args), Voice::default()),
         Command::Sandbox(args) => (sandbox::serve(args), Voice::default()),
     };
     done.unwrap_or_else(|failure| {

@@ -31,6 +31,7 @@ mod words;
 
 pub use ask::ask;
 pub use check::{
+mod workbook;
     Checkup, End, Health, LoginCheckup, ServerCheckup, Tls, TokenEnd, TokenLine, Trust, check, check_quiet,
 };
 pub use guidance::{Guidance, guidance};
@@ -42,3 +43,4 @@ pub use shell::{command, quote};
 pub use summary::{Closing, FailureLine, summary, summary_quiet};
 pub use terminal::{Columns, Style, Terminal};
 pub use report::report;
+pub use workbook::workbook;
