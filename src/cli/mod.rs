@@ -2,14 +2,15 @@
 //!
 //! This room builds the parts that the others own and ties them together. No flag is known below it.
 
+mod afterwards;
 mod args;
 mod check;
 mod findings;
 mod ground;
 mod person;
 mod reach;
-mod resume;
 mod report;
+mod resume;
 mod route;
 mod run;
 mod sandbox;
@@ -42,8 +43,8 @@ pub fn main() -> Exit {
     let (done, voice) = match &cli.command {
         Command::Run(args) => (run::run(args), Voice::from(&args.output)),
         Command::Resume(args) => (resume::resume(args), Voice::from(&args.output)),
-        Command::Check(args) => (check::check(args), Voice::from(args)),
         Command::Report(args) => (report::report(args), Voice::default()),
+        Command::Check(args) => (check::check(args), Voice::from(args)),
         Command::Sandbox(args) => (sandbox::serve(args), Voice::default()),
     };
     done.unwrap_or_else(|failure| {

@@ -7,9 +7,11 @@ use std::time::Instant;
 
 use anyhow::Context;
 
+use super::afterwards::Afterwards;
 use super::args::RunArgs;
 use super::ground::Ground;
 use super::reach::{self, Reach};
+use super::report::check_place;
 use super::route::{Routed, Routing};
 use super::session::{self, Closed, Work};
 use super::settings::Settings;
@@ -37,6 +39,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let left_out = args.select.which.left_out(&ground.fleet)?;
     let lists = args.select.lists()?;
     check_output(&args.output)?;
+    let afterwards = Afterwards::new(&args.output, &ground.config)?;
     let ticket = args.ticket.clone().or_else(|| ground.config.ticket.clone());
     if ground.config.require_ticket && ticket.as_ref().is_none_or(|ticket| ticket.trim().is_empty()) {
         let path = ground.path.as_deref().unwrap_or(Path::new("the configuration"));
@@ -163,7 +166,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     }
     // Idle connections are not waited for.
     runtime.shutdown_background();
-    finish(live, &dir, &args.output, closed)
+    finish(live, &dir, &facts, &args.output, &afterwards, closed)
 }
 
 /// Why the state directory cannot be used, before anything was sent.
@@ -175,10 +178,11 @@ pub fn state_failure(fault: crate::record::StateError) -> Failure {
 pub fn finish(
     live: Live,
     dir: &RunDir,
+    facts: &RunFacts,
     output: &super::args::OutputArgs,
+    afterwards: &Afterwards,
     mut closed: Closed,
 ) -> Result<Exit, Failure> {
-    facts: &RunFacts,
     let mut exit = closed.exit;
     if let Some(to) = &output.output
         && let Err(fault) = copy_results(dir, to)
@@ -189,6 +193,7 @@ pub fn finish(
         exit = exit.worse(Exit::Incomplete);
         closed.summary.exit_code = exit.code();
     }
+    afterwards.tell(dir, &facts.input.name, &closed.summary, &closed.tally, &live);
     live.close(dir, output, &closed, exit);
     Ok(exit)
 }
@@ -199,11 +204,7 @@ pub fn check_output(output: &super::args::OutputArgs) -> anyhow::Result<()> {
     let both = output.json && output.output.as_deref() == Some(Path::new("-"));
     anyhow::ensure!(!both, "--output - and --json would both write to standard output: give --output a file");
     let Some(to) = output.output.as_deref().filter(|to| *to != Path::new("-")) else { return Ok(()) };
-    let shown = to.display();
-    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    anyhow::ensure!(parent.is_dir(), "--output {shown}: there is no directory {}", parent.display());
-    anyhow::ensure!(!to.is_dir(), "--output {shown} is a directory: name a file in it");
-    Ok(())
+    check_place("--output", to)
 }
 
 fn copy_results(dir: &RunDir, to: &Path) -> std::io::Result<()> {
@@ -269,9 +270,10 @@ fn rehearse(
         chain: None,
     };
     let summary = dir.summarise(&material, &tally, vec![session], exit, ended);
-    dir.write_summary(&summary)?;
     dir.write_report(&material.report(&facts, &summary, &tally, None), &crate::view::report)?;
+    dir.write_summary(&summary)?;
     let (elapsed, stopped, again, refused) = (begun.elapsed(), None, Vec::new(), Vec::new());
     let closed = Closed { exit, summary, tally, left: 0, stopped, elapsed, again, refused };
-    finish(live, &dir, &args.output, closed)
+    // A rehearsal is nobody else's business.
+    finish(live, &dir, &facts, &args.output, &Afterwards::default(), closed)
 }

@@ -24,7 +24,7 @@ pub struct Settings {
 
 /// The variables that serve `--server`.
 pub const TOKEN_VARIABLE: &str = "MAILSWEEP_TOKEN";
-const PASSWORD_VARIABLE: &str = "MAILSWEEP_PASSWORD";
+pub const PASSWORD_VARIABLE: &str = "MAILSWEEP_PASSWORD";
 
 impl InputArgs {
     pub fn options(&self) -> InputOptions {

@@ -15,32 +15,36 @@ mod drawer;
 mod guidance;
 mod line;
 mod log;
+#[cfg(test)]
+mod made_up_tests;
+mod metrics;
 mod notices;
 mod preview;
 mod progress;
+mod report;
 mod reporter;
 mod screen;
 mod servers;
-mod report;
 mod shell;
 mod summary;
 mod terminal;
 #[cfg(test)]
 mod testing;
 mod words;
+mod workbook;
 
 pub use ask::ask;
 pub use check::{
-mod workbook;
     Checkup, End, Health, LoginCheckup, ServerCheckup, Tls, TokenEnd, TokenLine, Trust, check, check_quiet,
 };
 pub use guidance::{Guidance, guidance};
 pub use line::LogFormat;
+pub use metrics::metrics;
 pub use notices::Notices;
 pub use preview::{LeftAside, Preview, PreviewRow, ServerLimits, preview};
+pub use report::report;
 pub use reporter::{Options, Reporter};
 pub use shell::{command, quote};
 pub use summary::{Closing, FailureLine, summary, summary_quiet};
 pub use terminal::{Columns, Style, Terminal};
-pub use report::report;
 pub use workbook::workbook;

@@ -15,6 +15,16 @@ pub struct OutputArgs {
     #[arg(long)]
     pub json: bool,
 
+    /// At the end of a session, write its figures there for Prometheus, as node_exporter's textfile
+    /// collector reads them: a name that ends in .prom, in its directory.
+    #[arg(long, value_name = "FILE")]
+    pub metrics_file: Option<PathBuf>,
+
+    /// At the end of a session, run this in the shell with the summary as JSON on its standard input;
+    /// half a minute at most.
+    #[arg(long, value_name = "COMMAND")]
+    pub notify_command: Option<String>,
+
     /// Say nothing if all went well, and little if not.
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
