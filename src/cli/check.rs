@@ -18,18 +18,18 @@ use super::survey::{barred, note_refusals};
 use crate::domain::{Exit, Secret};
 use crate::engine::{self, Inquiry, Limiter, Told};
 use crate::fleet::{Fleet, Server};
-use crate::record::{Stamp, StateDir};
+use crate::record::{Disk, Stamp, StateDir};
 use crate::uapi::{Api, Credential, Question, Reader};
 use crate::view::{self, Checkup, Terminal};
 
 /// Carries out the command.
-pub fn check(args: &CheckArgs) -> Result<Exit, Failure> {
+pub fn check(args: &CheckArgs, disk: &Disk) -> Result<Exit, Failure> {
     let ground = Ground::of_servers(&args.target)?;
     let left_out = args.which.left_out(&ground.fleet)?;
     let mut fleet = ground.fleet;
     let mut left_out = left_out.into_iter();
     fleet.servers.retain(|_| left_out.next() == Some(false));
-    let state = StateDir::from_environment().map_err(state_failure)?;
+    let state = StateDir::from_environment(disk).map_err(state_failure)?;
     let live = Live::start(args);
     let whom = match fleet.servers.as_slice() {
         [server] => server.name.clone(),

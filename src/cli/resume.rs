@@ -20,18 +20,20 @@ use super::survey::{self, Survey, Surveyor};
 use crate::domain::{ErrorClass, Exit, Status};
 use crate::fleet::{Config, Fleet, Server};
 use crate::job::{self, Job, What};
-use crate::record::{Ended, Ledger, Material, Opened, Outcomes, RunDir, RunFacts, Stamp, StateDir, Summary};
+use crate::record::{
+    Disk, Ended, Estimate, Ledger, Material, Opened, Outcomes, RunDir, RunFacts, Stamp, StateDir, Summary,
+};
 
 /// Carries out the command.
-pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
+pub fn resume(args: &ResumeArgs, disk: &Disk) -> Result<Exit, Failure> {
     run::check_output(&args.output)?;
     let lists = args.select.lists()?;
     let mut live = Live::start(&args.output);
     let (config, _) = ground::config(args.config.as_deref(), false)?;
     let runs_dir = runs_dir(&config);
     let (dir, facts) = match &args.run_dir {
-        Some(named) => RunDir::open(named, &runs_dir)?,
-        None => newest(&runs_dir, &live)?,
+        Some(named) => RunDir::open(disk, named, &runs_dir)?,
+        None => newest(disk, &runs_dir, &live)?,
     };
     let shown = dir.path().display();
     if facts.dry_run {
@@ -59,8 +61,10 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     }
     let plan = Plan::new(&job, &opened.ledger, args);
     if plan.to_do.is_empty() && plan.settled.is_empty() && opened.closed {
-        return nothing_to_do(&dir, &facts, &job, &opened, live, args);
+        return nothing_to_do(disk, &dir, &facts, &job, &opened, live, args);
     }
+
+    RunDir::check_room(disk, dir.path(), Estimate::new(&job, &input, plan.to_do.len()))?;
 
     let operator = super::person::operator(config.operator.as_deref());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
@@ -79,7 +83,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
         };
         let credentials = reach::credentials(&fleet, is_out)?;
         let reach = Reach::servers(&fleet, &credentials, &dir.run_id())?;
-        let state = state.insert(StateDir::from_environment().map_err(state_failure)?);
+        let state = state.insert(StateDir::from_environment(disk).map_err(state_failure)?);
         let surveyor = Surveyor {
             fleet: &fleet,
             credentials: &credentials,
@@ -145,7 +149,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     }
     // Idle connections are not waited for.
     runtime.shutdown_background();
-    run::finish(live, &dir, &args.output, closed)
+    run::finish(live, disk, &dir, &args.output, closed)
 }
 
 /// The servers of the run, or those of a configuration that was named, with what the flags say.
@@ -277,6 +281,7 @@ fn without_call(op: u32, status: Status, class: Option<ErrorClass>, error: &str)
 
 /// A run that is through: nothing is sent, nothing is written, and its own exit code is given.
 fn nothing_to_do(
+    disk: &Disk,
     dir: &RunDir,
     facts: &RunFacts,
     job: &Job,
@@ -306,14 +311,14 @@ fn nothing_to_do(
     live.note(&format!("{} is through: there is nothing to resume", dir.path().display()));
     let (elapsed, stopped, again, refused) = (Duration::ZERO, None, Vec::new(), Vec::new());
     let closed = Closed { exit, summary, tally, left: 0, stopped, elapsed, again, refused };
-    run::finish(live, dir, &args.output, closed)
+    run::finish(live, disk, dir, &args.output, closed)
 }
 
 /// The newest run that can be resumed, if it is not older than a day.
-fn newest(runs_dir: &Path, live: &Live) -> Result<(RunDir, RunFacts), Failure> {
+fn newest(disk: &Disk, runs_dir: &Path, live: &Live) -> Result<(RunDir, RunFacts), Failure> {
     const DAY_MS: u32 = 24 * 60 * 60 * 1000;
     for path in RunDir::list(runs_dir) {
-        let Ok((dir, facts)) = RunDir::open(&path, runs_dir) else { continue };
+        let Ok((dir, facts)) = RunDir::open(disk, &path, runs_dir) else { continue };
         if facts.dry_run || !waits_for_resume(&dir) {
             continue;
         }

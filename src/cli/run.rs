@@ -20,7 +20,8 @@ use crate::domain::Exit;
 use crate::engine::ChannelOrder;
 use crate::job::{self, Job, Source};
 use crate::record::{
-    FORMAT, InputFacts, Ledger, Material, Outcomes, RunDir, RunFacts, SessionFigures, Stamp, StateDir,
+    Disk, Estimate, FORMAT, InputFacts, Ledger, Material, Outcomes, RunDir, RunFacts, SessionFigures, Stamp,
+    StateDir,
 };
 
 /// Where runs are kept unless something else is said.
@@ -32,7 +33,7 @@ pub fn runs_dir(config: &crate::fleet::Config) -> PathBuf {
 }
 
 /// Carries out the command.
-pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
+pub fn run(args: &RunArgs, disk: &Disk) -> Result<Exit, Failure> {
     let ground = Ground::new(&args.server, &args.limits, args.dry_run)?;
     let left_out = args.select.which.left_out(&ground.fleet)?;
     let lists = args.select.lists()?;
@@ -80,7 +81,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let runs_dir = runs_dir(&ground.config);
     if args.dry_run {
         let routed = route(&Survey::silent(fleet, &left_out));
-        return rehearse(args, &runs_dir, facts, &input, &job, &ground, &routed, live);
+        return rehearse(args, disk, &runs_dir, facts, &input, &job, &ground, &routed, live);
     }
 
     // What could still go wrong before the first call goes wrong before the question.
@@ -91,6 +92,8 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         })?,
     };
     RunDir::check(args.run_dir.as_deref())?;
+    let needed = Estimate::new(&job, &input, callable(&job).len());
+    RunDir::check_room(disk, args.run_dir.as_deref().unwrap_or(&runs_dir), needed)?;
     let run_id = RunDir::name(args.run_dir.as_deref(), input.name(), at);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let mut reach = None;
@@ -102,7 +105,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
             show::can_ask(&args.job)?;
         }
         let reach = reach.insert(Reach::servers(fleet, &credentials, &run_id)?);
-        let state = state.insert(StateDir::from_environment().map_err(state_failure)?);
+        let state = state.insert(StateDir::from_environment(disk).map_err(state_failure)?);
         let surveyor = Surveyor {
             fleet,
             credentials: &credentials,
@@ -123,7 +126,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         show::may_go_on(&args.job)?;
     }
 
-    let dir = RunDir::create(args.run_dir.as_deref(), &runs_dir, input.name(), at)?;
+    let dir = RunDir::create(disk, args.run_dir.as_deref(), &runs_dir, input.name(), at)?;
     let facts = RunFacts { run_id: dir.run_id(), ..facts };
     dir.write_facts(&facts, &input)?;
     let journal = dir.start_journal(&facts)?;
@@ -163,7 +166,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     }
     // Idle connections are not waited for.
     runtime.shutdown_background();
-    finish(live, &dir, &args.output, closed)
+    finish(live, disk, &dir, &args.output, closed)
 }
 
 /// Why the state directory cannot be used, before anything was sent.
@@ -174,13 +177,14 @@ pub fn state_failure(fault: crate::record::StateError) -> Failure {
 /// The last things that `run` and `resume` do alike: results elsewhere, summary, exit code.
 pub fn finish(
     live: Live,
+    disk: &Disk,
     dir: &RunDir,
     output: &super::args::OutputArgs,
     mut closed: Closed,
 ) -> Result<Exit, Failure> {
     let mut exit = closed.exit;
     if let Some(to) = &output.output
-        && let Err(fault) = copy_results(dir, to)
+        && let Err(fault) = copy_results(disk, dir, to)
     {
         live.say(&format!("the results could not be written to {}: {fault}", to.display()));
         // With -q this line has taken the place of some.
@@ -205,9 +209,9 @@ pub fn check_output(output: &super::args::OutputArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn copy_results(dir: &RunDir, to: &Path) -> std::io::Result<()> {
-    let mut from = std::fs::File::open(dir.results())?;
+fn copy_results(disk: &Disk, dir: &RunDir, to: &Path) -> std::io::Result<()> {
     if to == Path::new("-") {
+        let mut from = std::fs::File::open(dir.results())?;
         let copied = std::io::copy(&mut from, &mut std::io::stdout().lock());
         return match copied {
             // Whoever read has read enough.
@@ -218,7 +222,7 @@ fn copy_results(dir: &RunDir, to: &Path) -> std::io::Result<()> {
     if to.canonicalize().is_ok_and(|to| dir.results().canonicalize().is_ok_and(|results| results == to)) {
         return Ok(());
     }
-    std::io::copy(&mut from, &mut std::fs::File::create(to)?).map(|_| ())
+    disk.copy_out(&dir.results(), to)
 }
 
 /// The operations that have a call.
@@ -231,6 +235,7 @@ fn callable(job: &Job) -> Vec<u32> {
 #[expect(clippy::too_many_arguments, reason = "all that a run has settled by then")]
 fn rehearse(
     args: &RunArgs,
+    disk: &Disk,
     runs_dir: &Path,
     facts: RunFacts,
     input: &Source,
@@ -242,7 +247,7 @@ fn rehearse(
     let begun = Instant::now();
     let title = format!("Dry run of {}: nothing is sent", input.name());
     live.preview(&title, job, &ground.fleet, routed, args.run_dir.as_deref());
-    let dir = RunDir::create(args.run_dir.as_deref(), runs_dir, input.name(), facts.started_at)?;
+    let dir = RunDir::create(disk, args.run_dir.as_deref(), runs_dir, input.name(), facts.started_at)?;
     let facts = RunFacts { run_id: dir.run_id(), ..facts };
     dir.write_facts(&facts, input)?;
     let kept = dir.input()?;
@@ -271,5 +276,5 @@ fn rehearse(
     dir.write_summary(&summary)?;
     let (elapsed, stopped, again, refused) = (begun.elapsed(), None, Vec::new(), Vec::new());
     let closed = Closed { exit, summary, tally, left: 0, stopped, elapsed, again, refused };
-    finish(live, &dir, &args.output, closed)
+    finish(live, disk, &dir, &args.output, closed)
 }

@@ -3,7 +3,6 @@
 
 use std::io::{self, Write};
 
-use super::disk;
 use super::entry::{Entry, Stamp};
 use super::journal::Journal;
 use super::ledger::Ledger;
@@ -24,14 +23,17 @@ impl RunDir {
     /// Writes the results and returns them added up, with the hash of each file.
     fn write_results(&self, material: &Material<'_>) -> Result<(Tally, String, Option<String>), DirError> {
         let path = self.file(RESULTS);
-        let (tally, results) = disk::write_whole(&path, |out| hashed(out, |out| material.write_results(out)))
+        let (tally, results) = self
+            .disk
+            .write_whole(&path, |out| hashed(out, |out| material.write_results(out)))
             .map_err(DirError::io(&path))?;
         let path = self.file(UNFINISHED);
         let unfinished = if tally.has_unfinished {
-            let written = disk::write_whole(&path, |out| hashed(out, |out| material.write_unfinished(out)));
+            let written =
+                self.disk.write_whole(&path, |out| hashed(out, |out| material.write_unfinished(out)));
             Some(written.map_err(DirError::io(&path))?.1)
         } else {
-            disk::remove(&path).map_err(DirError::io(&path))?;
+            self.disk.remove(&path).map_err(DirError::io(&path))?;
             None
         };
         Ok((tally, results, unfinished))
@@ -59,8 +61,7 @@ impl RunDir {
         let path = self.file(JOURNAL);
         let synced = journal.offset();
         journal.append(&Entry::Close { at, code: exit.code(), results, unfinished }, synced);
-        let on_disk = journal.flush().and_then(|()| journal.handle()?.sync_all());
-        on_disk.map_err(DirError::io(&path))?;
+        journal.flush_to_disk().map_err(DirError::io(&path))?;
         if let Some(session) = sessions.last_mut() {
             session.ended_at = Some(at.to_string());
             session.exit_code = Some(exit.code());
@@ -113,11 +114,12 @@ impl RunDir {
     /// If it cannot be written.
     pub fn write_summary(&self, summary: &Summary) -> Result<(), DirError> {
         let path = self.file(SUMMARY);
-        disk::write_whole(&path, |out| {
-            serde_json::to_writer_pretty(&mut *out, summary)?;
-            out.write_all(b"\n")
-        })
-        .map_err(DirError::io(&path))
+        self.disk
+            .write_whole(&path, |out| {
+                serde_json::to_writer_pretty(&mut *out, summary)?;
+                out.write_all(b"\n")
+            })
+            .map_err(DirError::io(&path))
     }
 }
 

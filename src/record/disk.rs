@@ -1,84 +1,298 @@
-//! The one way in which files and directories come into being here: private to their owner, whole
-//! or not at all, and on the disk before anything counts on them.
+//! The one way in which files and directories come into being and change here: private to their
+//! owner, whole or not at all, and on the disk before anything counts on them.
+//!
+//! Whatever can fail on a disk is a method of [`Ops`], and nothing else in this program writes, but
+//! for the embedded server, which keeps its own state as a server elsewhere would. So a test can let
+//! any single step of a run fail, and a run that lives through all of these lives through a disk.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
+
+#[cfg(test)]
+pub mod testing;
 
 /// Owner may read and write, nobody else anything.
 const FILE_MODE: u32 = 0o600;
 const DIR_MODE: u32 = 0o700;
 
-/// Makes one directory for its owner alone; its parent must be there.
-pub fn create_dir(path: &Path) -> io::Result<()> {
-    DirBuilder::new().mode(DIR_MODE).create(path)?;
-    sync_parent(path)
-}
+/// What is asked of the operating system, one thing at a time.
+trait Ops: Send + Sync {
+    fn make_dir(&self, path: &Path) -> io::Result<()> {
+        DirBuilder::new().mode(DIR_MODE).create(path)
+    }
 
-/// Makes a directory and all that it stands in, for its owner alone, and closes it if it was there
-/// and open to others.
-pub fn create_dirs(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(DIR_MODE).create(path)?;
-    let is_open = std::fs::metadata(path)?.permissions().mode() & 0o077 != 0;
-    if is_open { make_private(path) } else { Ok(()) }
-}
+    fn open(&self, path: &Path, how: &OpenOptions) -> io::Result<File> {
+        how.open(path)
+    }
 
-/// Closes a directory to everybody but its owner.
-pub fn make_private(path: &Path) -> io::Result<()> {
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(DIR_MODE))
-}
+    fn write_at(&self, file: &File, bytes: &[u8], at: u64) -> io::Result<usize> {
+        file.write_at(bytes, at)
+    }
 
-/// Makes a new file that grows by appending; it must not be there yet.
-pub fn create_log(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().append(true).read(true).create_new(true).mode(FILE_MODE).open(path)?;
-    sync_parent(path)?;
-    Ok(file)
-}
+    fn truncate(&self, file: &File, length: u64) -> io::Result<()> {
+        file.set_len(length)
+    }
 
-/// Opens a file that grows by appending.
-pub fn open_log(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).read(true).open(path)
-}
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_data()
+    }
 
-/// Opens a file that is there to be locked, and makes it if need be. It is never taken away: who
-/// locks a file that is gone shares nothing with who locks the next one of its name.
-pub fn open_lock(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)
-}
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
 
-/// Puts a file in place whole: whoever looks sees the old one or the new one, and after a crash
-/// there is one of the two. `fill` writes its contents.
-pub fn write_whole<T>(
-    path: &Path,
-    fill: impl FnOnce(&mut BufWriter<&File>) -> io::Result<T>,
-) -> io::Result<T> {
-    let parent = parent_of(path);
-    let temp = tempfile::Builder::new()
-        .prefix(".mailsweep-")
-        .permissions(std::fs::Permissions::from_mode(FILE_MODE))
-        .tempfile_in(parent)?;
-    let mut out = BufWriter::with_capacity(1 << 18, temp.as_file());
-    let value = fill(&mut out)?;
-    out.flush()?;
-    drop(out);
-    temp.as_file().sync_all()?;
-    temp.persist(path).map_err(|e| e.error)?;
-    sync_parent(path)?;
-    Ok(value)
-}
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
 
-/// Takes a file away, if it is there.
-pub fn remove(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Ok(()) => sync_parent(path),
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(fault) => Err(fault),
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_dir(path)
+    }
+
+    fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+    }
+
+    fn free(&self, path: &Path) -> io::Result<u64> {
+        let facts = rustix::fs::statvfs(path)?;
+        Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
     }
 }
 
-fn sync_parent(path: &Path) -> io::Result<()> {
-    File::open(parent_of(path))?.sync_all()
+struct Real;
+
+impl Ops for Real {}
+
+/// The disk, as this program uses it. The default is the real one.
+#[derive(Clone)]
+pub struct Disk {
+    ops: Arc<dyn Ops>,
+}
+
+impl Default for Disk {
+    fn default() -> Disk {
+        Disk { ops: Arc::new(Real) }
+    }
+}
+
+impl std::fmt::Debug for Disk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Disk").finish_non_exhaustive()
+    }
+}
+
+impl Disk {
+    /// Makes one directory for its owner alone; its parent must be there.
+    ///
+    /// # Errors
+    /// If it is there already or cannot be made.
+    pub fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.ops.make_dir(path)?;
+        self.sync_parent(path)
+    }
+
+    /// Makes a directory and all that it stands in; what is there already stays as it is.
+    ///
+    /// # Errors
+    /// If it is not there and cannot be made.
+    pub fn create_dirs(&self, path: &Path) -> io::Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            self.create_dirs(parent)?;
+        }
+        match self.create_dir(path) {
+            // Another process was quicker.
+            Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Closes a directory to everybody but its owner, if it is open to others.
+    ///
+    /// # Errors
+    /// If that is not allowed.
+    pub fn make_private(&self, path: &Path) -> io::Result<()> {
+        let is_open = std::fs::metadata(path)?.permissions().mode() & 0o077 != 0;
+        if is_open { self.ops.set_mode(path, DIR_MODE) } else { Ok(()) }
+    }
+
+    /// Takes a directory away, if it is there and empty.
+    ///
+    /// # Errors
+    /// If it is not empty or cannot be taken away.
+    pub fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.gone(path, self.ops.remove_dir(path))
+    }
+
+    /// Makes a new file that grows; it must not be there yet.
+    pub(super) fn create_log(&self, path: &Path) -> io::Result<DiskFile> {
+        let file = self.create_new(path)?;
+        self.sync_parent(path)?;
+        Ok(self.hold(file))
+    }
+
+    /// Opens a file that grows.
+    pub(super) fn open_log(&self, path: &Path) -> io::Result<DiskFile> {
+        Ok(self.hold(self.ops.open(path, OpenOptions::new().read(true).write(true))?))
+    }
+
+    /// Opens a file that is there to be locked, and makes it if need be. It is never taken away: who
+    /// locks a file that is gone shares nothing with who locks the next one of its name.
+    pub(super) fn open_lock(&self, path: &Path) -> io::Result<DiskFile> {
+        let mut how = OpenOptions::new();
+        how.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
+        Ok(self.hold(self.ops.open(path, &how)?))
+    }
+
+    /// Puts a file in place whole: whoever looks sees the old one or the new one, and after a crash
+    /// there is one of the two. `fill` writes its contents.
+    ///
+    /// # Errors
+    /// If it cannot be written; then the old one is still there.
+    pub fn write_whole<T>(
+        &self,
+        path: &Path,
+        fill: impl FnOnce(&mut Out<'_>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let parent = parent_of(path);
+        let (file, temp) = tempfile::Builder::new()
+            .prefix(".mailsweep-")
+            .make_in(parent, |path| self.create_new(path))?
+            .into_parts();
+        let mut out = BufWriter::with_capacity(1 << 18, Through { ops: &*self.ops, file: &file, at: 0 });
+        let value = fill(&mut out)?;
+        out.flush()?;
+        drop(out);
+        self.ops.sync(&file)?;
+        self.ops.rename(&temp, path)?;
+        // There is nothing under its first name any more that would have to be taken away.
+        let _ = temp.keep();
+        self.sync_parent(path)?;
+        Ok(value)
+    }
+
+    /// Takes a file away, if it is there.
+    ///
+    /// # Errors
+    /// If it cannot be taken away.
+    pub fn remove(&self, path: &Path) -> io::Result<()> {
+        self.gone(path, self.ops.remove(path))
+    }
+
+    /// Copies a file to a place outside a run, such as a pipe, in the way in which the operator's own
+    /// files come into being.
+    ///
+    /// # Errors
+    /// If one cannot be read or the other not written.
+    pub fn copy_out(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let how = OpenOptions::new().write(true).create(true).truncate(true).clone();
+        io::copy(&mut File::open(from)?, &mut self.ops.open(to, &how)?).map(|_| ())
+    }
+
+    /// How many bytes are free where a file or directory is, or where it will be.
+    pub(super) fn free(&self, path: &Path) -> io::Result<u64> {
+        let mut place = path;
+        while !place.exists() && place != Path::new(".") {
+            place = parent_of(place);
+        }
+        self.ops.free(place)
+    }
+
+    fn create_new(&self, path: &Path) -> io::Result<File> {
+        self.ops.open(path, OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE))
+    }
+
+    fn hold(&self, file: File) -> DiskFile {
+        DiskFile { file, ops: Arc::clone(&self.ops) }
+    }
+
+    fn gone(&self, path: &Path, removed: io::Result<()>) -> io::Result<()> {
+        match removed {
+            Ok(()) => self.sync_parent(path),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn sync_parent(&self, path: &Path) -> io::Result<()> {
+        self.ops.sync_dir(parent_of(path))
+    }
+}
+
+/// A file that is written place by place.
+pub(super) struct DiskFile {
+    file: File,
+    ops: Arc<dyn Ops>,
+}
+
+impl std::fmt::Debug for DiskFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.file.fmt(f)
+    }
+}
+
+impl DiskFile {
+    /// The file itself, for reading and locking.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub(super) fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        Through { ops: &*self.ops, file: &self.file, at }.write_all(bytes)
+    }
+
+    pub(super) fn truncate(&self, length: u64) -> io::Result<()> {
+        self.ops.truncate(&self.file, length)
+    }
+
+    /// Waits until what was written is on the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.ops.sync(&self.file)
+    }
+
+    pub(super) fn try_clone(&self) -> io::Result<DiskFile> {
+        Ok(DiskFile { file: self.file.try_clone()?, ops: Arc::clone(&self.ops) })
+    }
+}
+
+/// What a file that appears whole is written into.
+pub type Out<'a> = BufWriter<Through<'a>>;
+
+/// A place in a file; what is written there goes one piece further.
+pub struct Through<'a> {
+    ops: &'a dyn Ops,
+    file: &'a File,
+    at: u64,
+}
+
+impl Write for Through<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.ops.write_at(self.file, bytes, self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What to do about a fault that is a lack of room, to stand behind its own words.
+pub(super) fn remedy(fault: &io::Error) -> &'static str {
+    match fault.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ": make room there, then go on",
+        io::ErrorKind::FileTooLarge => ": raise the limit on a file's size (ulimit -f), then go on",
+        _ => "",
+    }
 }
 
 fn parent_of(path: &Path) -> &Path {
@@ -89,34 +303,4 @@ fn parent_of(path: &Path) -> &Path {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_that_fails_half_way_leaves_the_old_one_and_no_litter() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("results.csv");
-        write_whole(&path, |out| out.write_all(b"old")).unwrap();
-        let failed: io::Result<()> = write_whole(&path, |out| {
-            out.write_all(b"half of the new")?;
-            Err(io::Error::other("no room"))
-        });
-        assert!(failed.is_err());
-        assert_eq!(std::fs::read(&path).unwrap(), b"old");
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn everything_is_private_to_its_owner() {
-        let dir = tempfile::tempdir().unwrap();
-        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        let inner = dir.path().join("run");
-        create_dir(&inner).unwrap();
-        assert_eq!(mode(&inner), 0o700);
-        let log = inner.join("journal.jsonl");
-        create_log(&log).unwrap();
-        write_whole(&inner.join("run.json"), |out| out.write_all(b"{}")).unwrap();
-        assert_eq!(mode(&log), 0o600);
-        assert_eq!(mode(&inner.join("run.json")), 0o600);
-    }
-}
+mod tests;

@@ -6,10 +6,11 @@
 //! show, and it shows from where on nothing can be vouched for.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::disk;
+use super::disk::{Disk, DiskFile};
 use super::entry::Entry;
 
 /// The hash of everything up to some line: the first 128 bits of BLAKE3.
@@ -59,13 +60,19 @@ impl std::fmt::Display for Chain {
 /// `,"h":"` + 32 digits + `"}`
 pub(super) const HASH_TAIL: usize = 6 + 32 + 2;
 const SYNCED: &str = ",\"synced\":";
+/// Every line begins so. Neither stands inside a text, where quotes are escaped.
+const BEGINNING: &str = "{\"t\":";
 
-/// Longest line that is read, in bytes: what is longer was not written here.
-const MAX_LINE: u64 = 1 << 20;
+/// A line is no longer than this, in bytes: what is longer was not written here.
+const MAX_LINE: usize = 4 << 20;
+
+/// A line has no more operations or ranges of mailboxes than this; what has more takes several.
+const MAX_LIST: usize = 10_000;
 
 /// The journal's end: where the next line goes and what it is chained to.
 pub struct Journal {
-    file: File,
+    log: DiskFile,
+    /// What was appended and not yet written, line upon line.
     buffer: Vec<u8>,
     /// Where the next line will stand, what is still in the buffer included.
     offset: u64,
@@ -73,6 +80,8 @@ pub struct Journal {
     /// The highest sync that a line has noted.
     noted: u64,
     synced: u64,
+    /// An entry that makes no line.
+    misfit: Option<String>,
 }
 
 impl Journal {
@@ -80,61 +89,94 @@ impl Journal {
     ///
     /// # Errors
     /// If the file is there already or cannot be made.
-    pub fn create(path: &Path, seed: Chain) -> io::Result<Journal> {
-        let file = disk::create_log(path)?;
-        lock(&file)?;
-        Ok(Journal { file, buffer: Vec::new(), offset: 0, chain: seed, noted: 0, synced: 0 })
+    pub fn create(disk: &Disk, path: &Path, seed: Chain) -> io::Result<Journal> {
+        let log = disk.create_log(path)?;
+        lock(log.file())?;
+        let buffer = Vec::new();
+        Ok(Journal { log, buffer, offset: 0, chain: seed, noted: 0, synced: 0, misfit: None })
     }
 
     /// Goes on with a journal that was read up to `tail`; what stands behind it is cut off.
     ///
     /// # Errors
     /// If it cannot be cut.
-    pub fn go_on(file: File, tail: Tail) -> io::Result<Journal> {
-        if file.metadata()?.len() > tail.offset {
-            file.set_len(tail.offset)?;
+    pub(super) fn go_on(log: DiskFile, tail: Tail) -> io::Result<Journal> {
+        if log.file().metadata()?.len() > tail.offset {
+            log.truncate(tail.offset)?;
         }
-        // What was read may be in the page cache alone; what follows builds on it.
-        file.sync_all()?;
+        // What was read may be in the page cache alone, and what follows builds on it. After a sync
+        // that failed the system even takes such pages for written: so they are, once more.
+        rewrite(&log, tail.noted, tail.offset)?;
+        log.sync()?;
         Ok(Journal {
-            file,
+            log,
             buffer: Vec::new(),
             offset: tail.offset,
             chain: tail.chain,
             noted: tail.noted,
             synced: tail.offset,
+            misfit: None,
         })
     }
 
     /// Puts one entry at the end of what the next [`flush`](Self::flush) writes, and returns the
     /// byte at which its line begins. `synced` is how far the file is known to be on the disk.
+    ///
+    /// A long list becomes several lines, so that none is longer than is read.
     pub fn append(&mut self, entry: &Entry, synced: u64) -> u64 {
         let line_at = self.offset;
+        match entry {
+            Entry::Begin { at, ops } if ops.len() > MAX_LIST => {
+                for ops in ops.chunks(MAX_LIST) {
+                    self.line(&Entry::Begin { at: *at, ops: ops.to_vec() }, synced);
+                }
+            }
+            Entry::Route { at, server, account, mailboxes } if mailboxes.len() > MAX_LIST => {
+                for mailboxes in mailboxes.chunks(MAX_LIST) {
+                    let (account, mailboxes) = (account.clone(), mailboxes.to_vec());
+                    self.line(&Entry::Route { at: *at, server: *server, account, mailboxes }, synced);
+                }
+            }
+            entry => self.line(entry, synced),
+        }
+        line_at
+    }
+
+    fn line(&mut self, entry: &Entry, synced: u64) {
         let start = self.buffer.len();
-        // Entries are maps with plain members: writing one into memory cannot fail.
-        if serde_json::to_writer(&mut self.buffer, entry).is_err() {
+        if let Err(fault) = serde_json::to_writer(&mut self.buffer, entry) {
             self.buffer.truncate(start);
-            return line_at;
+            self.misfit = Some(fault.to_string());
+            return;
         }
         self.buffer.pop();
         if synced > self.noted {
             self.noted = synced;
             let _ = write!(self.buffer, "{SYNCED}{synced}");
         }
+        let length = self.buffer.len() - start + HASH_TAIL + 1;
+        if length > MAX_LINE {
+            self.buffer.truncate(start);
+            self.misfit = Some(format!("{length} bytes in one line, and {MAX_LINE} are the most"));
+            return;
+        }
         self.chain = self.chain.next(&self.buffer[start..]);
         self.buffer.extend_from_slice(b",\"h\":\"");
         self.buffer.extend_from_slice(&self.chain.digits());
         self.buffer.extend_from_slice(b"\"}\n");
-        self.offset += (self.buffer.len() - start) as u64;
-        line_at
+        self.offset += length as u64;
     }
 
     /// Hands what was appended to the operating system: it then survives the end of the process.
     ///
     /// # Errors
-    /// If it cannot be written; part of it may have been.
+    /// If it cannot be written; part of it may have been. Called again, it writes the same again, in
+    /// the same place.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.file.write_all(&self.buffer)?;
+        if let Some(why) = &self.misfit {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why.clone()));
+        }
+        self.log.write_all_at(&self.buffer, self.offset - self.buffer.len() as u64)?;
         self.buffer.clear();
         Ok(())
     }
@@ -145,17 +187,22 @@ impl Journal {
     /// If it cannot be written or synced.
     pub fn flush_to_disk(&mut self) -> io::Result<()> {
         self.flush()?;
-        self.file.sync_data()?;
+        self.log.sync()?;
         self.synced = self.offset;
         Ok(())
     }
 
-    /// The file, for syncing it from elsewhere.
+    /// The file, for reading in it.
     ///
     /// # Errors
     /// If the system has no more file handles.
     pub fn handle(&self) -> io::Result<File> {
-        self.file.try_clone()
+        self.log.file().try_clone()
+    }
+
+    /// The file, for syncing it from elsewhere.
+    pub(super) fn log(&self) -> io::Result<DiskFile> {
+        self.log.try_clone()
     }
 
     /// How much of it is on the disk, as far as it knows itself.
@@ -174,10 +221,23 @@ impl Journal {
     }
 }
 
+/// Writes what stands between two bytes of a file into the same place again.
+fn rewrite(log: &DiskFile, mut from: u64, to: u64) -> io::Result<()> {
+    const PIECE: u64 = 1 << 20;
+    let mut piece = Vec::new();
+    while from < to {
+        piece.resize(usize::try_from(PIECE.min(to - from)).unwrap_or_default(), 0);
+        log.file().read_exact_at(&mut piece, from)?;
+        log.write_all_at(&piece, from)?;
+        from += piece.len() as u64;
+    }
+    Ok(())
+}
+
 /// Whether the last line of a journal says that its session has ended in good order. Reads its end
 /// alone and vouches for nothing.
 pub fn looks_closed(file: &File) -> io::Result<bool> {
-    use std::io::{Read, Seek, SeekFrom};
+    use std::io::{Seek, SeekFrom};
     const TAIL: u64 = 4096;
     let length = file.metadata()?.len();
     let (mut file, mut tail) = (file, Vec::new());
@@ -252,17 +312,17 @@ pub enum ReadError {
 /// # Errors
 /// See [`ReadError`]; also whatever `each` refuses.
 pub fn read(
-    file: &File,
+    from: impl Read,
     seed: Chain,
     mut each: impl FnMut(Entry, u64, Chain) -> Result<(), String>,
 ) -> Result<(Tail, Option<Torn>), ReadError> {
-    let mut reader = BufReader::with_capacity(1 << 18, file);
+    let mut reader = BufReader::with_capacity(1 << 18, from);
     let mut tail = Tail { offset: 0, chain: seed, noted: 0 };
     let mut line = Vec::new();
     let mut number = 0;
     loop {
         line.clear();
-        let length = io::Read::take(&mut reader, MAX_LINE).read_until(b'\n', &mut line)? as u64;
+        let length = reader.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut line)? as u64;
         if length == 0 {
             return Ok((tail, None));
         }
@@ -274,7 +334,7 @@ pub fn read(
             }
             Err(Unsound::Unknown(why)) => return Err(ReadError::Misfit { line: number, why }),
             Err(Unsound::Torn(why)) => {
-                let (torn, synced) = look_behind(&line, &mut reader)?;
+                let (torn, synced) = look_behind(&line, tail.offset, &mut reader)?;
                 // The first line is on the disk before anything is sent.
                 let is_first = number == 1 && line.ends_with(b"\n");
                 if is_first || tail.noted.max(synced) > tail.offset {
@@ -309,156 +369,34 @@ fn parse(line: &[u8], before: Chain) -> Result<(Entry, Chain, Option<u64>), Unso
     Ok((entry, chain, synced))
 }
 
-/// Counts what stands from an unsound line on, and finds the highest sync noted in it.
-fn look_behind(first: &[u8], reader: &mut impl BufRead) -> io::Result<(Torn, u64)> {
+/// Counts what stands from an unsound line on, which begins at byte `at`, and finds the highest sync
+/// noted in it.
+fn look_behind(first: &[u8], at: u64, reader: &mut impl BufRead) -> io::Result<(Torn, u64)> {
     let mut torn = Torn { lines: 0, bytes: 0 };
     let mut synced = 0;
     let mut line = first.to_vec();
     while !line.is_empty() {
+        synced = synced.max(noted_in(&line, at + torn.bytes));
         torn.lines += 1;
         torn.bytes += line.len() as u64;
-        let text = String::from_utf8_lossy(&line);
-        if let Some(at) = text.rfind(SYNCED) {
-            let digits = &text[at + SYNCED.len()..];
-            let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-            synced = synced.max(digits[..end].parse().unwrap_or(0));
-        }
         line.clear();
-        io::Read::take(&mut *reader, MAX_LINE).read_until(b'\n', &mut line)?;
+        reader.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut line)?;
     }
     Ok((torn, synced))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::entry::Stamp;
-    use super::*;
-    use proptest::prelude::*;
-
-    fn begin(op: u32) -> Entry {
-        Entry::Begin { at: Stamp(i64::from(op)), ops: vec![op] }
-    }
-
-    fn seed() -> Chain {
-        Chain::seed(b"{}", "00")
-    }
-
-    /// A journal of `n` lines; `synced` of the last one says how much of it is noted as synced.
-    fn written(n: u32, synced: impl Fn(u32, u64) -> u64) -> Vec<u8> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("j");
-        let mut journal = Journal::create(&path, seed()).unwrap();
-        for op in 0..n {
-            let at = journal.offset();
-            journal.append(&begin(op), synced(op, at));
-        }
-        journal.flush().unwrap();
-        std::fs::read(&path).unwrap()
-    }
-
-    fn read_bytes(bytes: &[u8]) -> Result<(usize, Option<Torn>), ReadError> {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(bytes).unwrap();
-        io::Seek::rewind(&mut file).unwrap();
-        let mut seen = Vec::new();
-        let (_, torn) = read(&file, seed(), |entry, _, _| {
-            seen.push(entry);
-            Ok(())
-        })?;
-        for (i, entry) in seen.iter().enumerate() {
-            assert_eq!(*entry, begin(i as u32));
-        }
-        Ok((seen.len(), torn))
-    }
-
-    #[test]
-    fn what_was_written_is_read_again() {
-        assert_eq!(read_bytes(&written(5, |_, _| 0)).unwrap(), (5, None));
-        assert_eq!(read_bytes(b"").unwrap(), (0, None));
-    }
-
-    #[test]
-    fn an_unsynced_tail_may_be_cut_anywhere_and_is_counted() {
-        let whole = written(3, |_, _| 0);
-        let second = whole.iter().position(|b| *b == b'\n').unwrap() + 1;
-        for cut in second + 1..whole.len() {
-            let (lines, torn) = read_bytes(&whole[..cut]).unwrap();
-            let ends_whole = whole[cut - 1] == b'\n';
-            assert_eq!(torn.is_none(), ends_whole, "cut at {cut}");
-            assert!(lines >= 1);
-        }
-    }
-
-    #[test]
-    fn damage_before_a_noted_sync_is_refused_and_behind_it_is_a_torn_tail() {
-        // The third line notes that the first two are on the disk.
-        let whole = written(4, |op, at| if op == 2 { at } else { 0 });
-        let ends: Vec<usize> = (0..whole.len()).filter(|i| whole[*i] == b'\n').collect();
-        for i in 0..whole.len() {
-            let mut flipped = whole.clone();
-            flipped[i] ^= 0x10;
-            let read = read_bytes(&flipped);
-            if i <= ends[1] {
-                assert!(matches!(read, Err(ReadError::Damaged { .. })), "byte {i}: {read:?}");
-            } else {
-                let (lines, torn) = read.unwrap();
-                assert!(lines >= 2 && torn.is_some(), "byte {i}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_sound_line_of_a_later_version_is_refused_and_not_cut_off() {
-        let mut bytes = written(1, |_, _| 0);
-        let chain = String::from_utf8_lossy(&bytes[bytes.len() - 35..bytes.len() - 3]).into_owned();
-        let mut before = [0; 16];
-        for (i, byte) in before.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&chain[2 * i..2 * i + 2], 16).unwrap();
-        }
-        let line = r#"{"t":"something_new","x":1"#;
-        let hash = Chain(before).next(line.as_bytes());
-        bytes.extend(format!("{line},\"h\":\"{hash}\"}}\n").bytes());
-        assert!(matches!(read_bytes(&bytes), Err(ReadError::Misfit { line: 2, .. })));
-    }
-
-    #[test]
-    fn a_lost_or_swapped_line_is_noticed() {
-        let whole = written(3, |_, _| 0);
-        let lines: Vec<&[u8]> = whole.split_inclusive(|b| *b == b'\n').collect();
-        assert_eq!(read_bytes(&[lines[0], lines[2]].concat()).unwrap().0, 1);
-        let swapped = [lines[1], lines[0], lines[2]].concat();
-        assert!(matches!(read_bytes(&swapped), Err(ReadError::Damaged { line: 1, .. })));
-    }
-
-    #[test]
-    fn going_on_cuts_the_fragment_and_keeps_the_chain() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("j");
-        let mut bytes = written(2, |_, _| 0);
-        bytes.extend_from_slice(b"{\"t\":\"beg");
-        std::fs::write(&path, &bytes).unwrap();
-        let file = disk::open_log(&path).unwrap();
-        let (tail, torn) = read(&file, seed(), |_, _, _| Ok(())).unwrap();
-        assert_eq!(torn, Some(Torn { lines: 1, bytes: 9 }));
-        let mut journal = Journal::go_on(file, tail).unwrap();
-        journal.append(&begin(2), 0);
-        journal.flush().unwrap();
-        assert_eq!(read_bytes(&std::fs::read(&path).unwrap()).unwrap(), (3, None));
-    }
-
-    #[test]
-    fn a_second_process_cannot_have_the_journal() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("j");
-        let _held = Journal::create(&path, seed()).unwrap();
-        let again = disk::open_log(&path).unwrap();
-        assert_eq!(lock(&again).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-            let _ = read_bytes(&bytes);
-        }
-    }
+/// The sync that an unsound line notes, which begins at byte `at`; 0 if it notes none, or one that
+/// cannot be: when a line is written, no more than what stands before it is on the disk.
+fn noted_in(line: &[u8], at: u64) -> u64 {
+    let last = |text: &[u8], word: &str| text.windows(word.len()).rposition(|part| part == word.as_bytes());
+    let Some(place) = last(line, SYNCED) else { return 0 };
+    let digits = line[place + SYNCED.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+    let noted =
+        digits.fold(0u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
+    // Where the line break before it is what was damaged, it begins further on.
+    let begins = at + last(&line[..place], BEGINNING).unwrap_or(0) as u64;
+    if noted <= begins { noted } else { 0 }
 }
+
+#[cfg(test)]
+mod tests;

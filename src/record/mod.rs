@@ -14,28 +14,34 @@ mod entry;
 mod facts;
 mod journal;
 mod ledger;
+mod opening;
 mod places;
 mod recorder;
 mod refusals;
 mod results;
+mod room;
 mod rundir;
 mod server_lock;
 mod state_dir;
 mod summary;
 
 pub use channels::{ChannelFigures, Channels};
-pub use disk::{create_dir, write_whole};
+#[cfg(test)]
+pub use disk::testing::{Ailment, Count};
+pub use disk::{Disk, Out, Through};
 pub use entry::{Asked, Attempt, Ended, Entry, Session as SessionEntry, Stamp};
 pub use facts::{FORMAT, InputFacts, RunFacts};
 pub use journal::{Chain, Journal, Torn};
 pub use ledger::{Ledger, Reason, ServerTotals, Standing};
+pub use opening::Opened;
 pub use places::{Place, Places};
 #[cfg(test)]
 pub use recorder::Remembered;
 pub use recorder::{JournalRecorder, Recorder, WriteFault};
 pub use refusals::Barred;
 pub use results::{Failure, Material, Outcomes, Settled, Tally};
-pub use rundir::{DirError, Opened, RunDir};
+pub use room::Estimate;
+pub use rundir::{DirError, RunDir};
 pub use server_lock::{Before, Holder, LockError, ServerLock, Waiting};
 pub use state_dir::{StateDir, StateError};
 pub use summary::{ServerFigures, SessionFigures, Summary};

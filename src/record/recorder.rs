@@ -1,7 +1,6 @@
 //! What takes the engine's entries: writes them into the journal, adds them up in the ledger, and
 //! has them synced in groups.
 
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,6 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::disk::{DiskFile, remedy};
 use super::entry::Entry;
 use super::journal::Journal;
 use super::ledger::Ledger;
@@ -26,7 +26,7 @@ pub trait Recorder {
 
 /// The record cannot be written any more.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the journal cannot be written: {0}")]
+#[error("the journal cannot be written: {}{}", .0, remedy(.0))]
 pub struct WriteFault(Arc<io::Error>);
 
 impl From<io::Error> for WriteFault {
@@ -59,7 +59,7 @@ impl JournalRecorder {
     /// # Errors
     /// If the system gives no thread or file handle.
     pub fn start(journal: Journal, ledger: Ledger) -> io::Result<JournalRecorder> {
-        let syncer = Syncer::start(journal.handle()?, journal.synced())?;
+        let syncer = Syncer::start(journal.log()?, journal.synced())?;
         Ok(JournalRecorder { journal, ledger, syncer, written: 0, fault: None })
     }
 
@@ -74,7 +74,7 @@ impl JournalRecorder {
 
     fn write(&mut self, batch: Vec<Entry>, to_disk: bool) -> Result<(), WriteFault> {
         self.syncer.check()?;
-        let synced = self.syncer.synced();
+        let synced = self.syncer.synced().max(self.journal.synced());
         let lines: Vec<u64> = batch.iter().map(|entry| self.journal.append(entry, synced)).collect();
         if to_disk {
             self.journal.flush_to_disk()?;
@@ -119,7 +119,7 @@ struct Syncer {
 }
 
 impl Syncer {
-    fn start(file: File, synced_before: u64) -> io::Result<Syncer> {
+    fn start(log: DiskFile, synced_before: u64) -> io::Result<Syncer> {
         let (wake, inbox) = channel::<()>();
         let (tell, faults) = channel();
         let written = Arc::new(AtomicU64::new(synced_before));
@@ -128,7 +128,7 @@ impl Syncer {
         let sync = move || {
             let upto = goal.load(Ordering::Acquire);
             if upto > mark.load(Ordering::Acquire) {
-                file.sync_data()?;
+                log.sync()?;
                 mark.store(upto, Ordering::Release);
             }
             io::Result::Ok(())

@@ -1,19 +1,17 @@
-//! A run's directory: making it, opening it, reading its journal.
+//! A run's directory: making it, finding it again, what stands where in it.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::disk;
-use super::entry::{Entry, Session, Stamp};
+use super::disk::{Disk, remedy};
+use super::entry::Stamp;
 use super::facts::{FORMAT, RunFacts};
-use super::journal::{self, Chain, Journal, ReadError, Torn};
-use super::ledger::Ledger;
-use super::summary::{SessionFigures, Summary};
+use super::room::{Estimate, size};
 use crate::domain::Exit;
-use crate::job::{Job, Source};
+use crate::job::Source;
 
-const RUN_JSON: &str = "run.json";
-const INPUT: &str = "input.csv";
+pub(super) const RUN_JSON: &str = "run.json";
+pub(super) const INPUT: &str = "input.csv";
 pub(super) const JOURNAL: &str = "journal.jsonl";
 pub(super) const RESULTS: &str = "results.csv";
 pub(super) const UNFINISHED: &str = "unfinished.csv";
@@ -22,19 +20,34 @@ pub(super) const SUMMARY: &str = "summary.json";
 /// A run's directory.
 #[derive(Clone, Debug)]
 pub struct RunDir {
-    path: PathBuf,
+    pub(super) path: PathBuf,
+    pub(super) disk: Disk,
 }
 
 /// Why a run directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DirError {
     /// It cannot be made or written.
-    #[error("{path} cannot be made, read or written: {source}")]
+    #[error("{path} cannot be made, read or written: {source}{}", remedy(source))]
     Io {
         /// The file or directory.
         path: String,
         /// What is wrong.
         source: io::Error,
+    },
+    /// The run cannot fit where it is to be kept.
+    #[error(
+        "there is no room for this run: it needs about {} (journal {}, results {}, input {}, and a margin), \
+         and {path} has {} free: make room there, or keep the run elsewhere with --run-dir",
+        size(needed.sum()), size(needed.journal), size(needed.results), size(needed.input), size(*free)
+    )]
+    NoRoom {
+        /// Where.
+        path: String,
+        /// How much is free there, in bytes.
+        free: u64,
+        /// How much is needed.
+        needed: Estimate,
     },
     /// It holds something already.
     #[error("{0} is not empty: name a directory that is not there yet, or leave --run-dir out")]
@@ -57,7 +70,7 @@ impl DirError {
     /// The exit code that it means.
     pub fn exit(&self) -> Exit {
         match self {
-            DirError::Io { .. } => Exit::Unwritable,
+            DirError::Io { .. } | DirError::NoRoom { .. } => Exit::Unwritable,
             DirError::NotEmpty(_) | DirError::NotADirectory(_) | DirError::InputChanged => Exit::Usage,
             DirError::NotARun(_) => Exit::NotARun,
             DirError::InUse(_) => Exit::InUse,
@@ -70,20 +83,6 @@ impl DirError {
     }
 }
 
-/// A run that was opened to be gone on with.
-pub struct Opened {
-    /// Where it left off.
-    pub journal: Journal,
-    /// Where every operation stands.
-    pub ledger: Ledger,
-    /// The sessions so far.
-    pub sessions: Vec<SessionFigures>,
-    /// What was cut off the end of the journal, if a session was killed while writing.
-    pub torn: Option<Torn>,
-    /// Whether the last session wrote its results.
-    pub closed: bool,
-}
-
 impl RunDir {
     /// Makes a run's directory: the one asked for, or a new one under `runs_dir` named after the
     /// time and the job.
@@ -91,6 +90,7 @@ impl RunDir {
     /// # Errors
     /// If it is not empty or cannot be made.
     pub fn create(
+        disk: &Disk,
         asked: Option<&Path>,
         runs_dir: &Path,
         job_name: &str,
@@ -98,21 +98,21 @@ impl RunDir {
     ) -> Result<RunDir, DirError> {
         if let Some(path) = asked {
             if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                std::fs::create_dir_all(parent).map_err(DirError::io(parent))?;
+                disk.create_dirs(parent).map_err(DirError::io(parent))?;
             }
-            return match disk::create_dir(path) {
-                Ok(()) => Ok(RunDir { path: path.to_owned() }),
-                Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => RunDir::take_empty(path),
+            return match disk.create_dir(path) {
+                Ok(()) => Ok(RunDir::at(disk, path)),
+                Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => RunDir::take_empty(disk, path),
                 Err(fault) => Err(DirError::io(path)(fault)),
             };
         }
-        std::fs::create_dir_all(runs_dir).map_err(DirError::io(runs_dir))?;
+        disk.create_dirs(runs_dir).map_err(DirError::io(runs_dir))?;
         let base = RunDir::name(None, job_name, at);
         for n in 1.. {
             let name = if n == 1 { base.clone() } else { format!("{base}-{n}") };
             let path = runs_dir.join(name);
-            match disk::create_dir(&path) {
-                Ok(()) => return Ok(RunDir { path }),
+            match disk.create_dir(&path) {
+                Ok(()) => return Ok(RunDir::at(disk, path)),
                 Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(fault) => return Err(DirError::io(&path)(fault)),
             }
@@ -123,7 +123,7 @@ impl RunDir {
     /// The name that a run will have, unless another one has it already.
     pub fn name(asked: Option<&Path>, job_name: &str, at: Stamp) -> String {
         match asked {
-            Some(path) => RunDir { path: path.to_owned() }.run_id(),
+            Some(path) => run_id(path),
             None => format!("{}-{}", compact(at), plain_name(job_name)),
         }
     }
@@ -146,21 +146,25 @@ impl RunDir {
     }
 
     /// A directory that is there already, if it is empty.
-    fn take_empty(path: &Path) -> Result<RunDir, DirError> {
+    fn take_empty(disk: &Disk, path: &Path) -> Result<RunDir, DirError> {
         RunDir::check(Some(path))?;
-        disk::make_private(path).map_err(DirError::io(path))?;
-        Ok(RunDir { path: path.to_owned() })
+        disk.make_private(path).map_err(DirError::io(path))?;
+        Ok(RunDir::at(disk, path))
+    }
+
+    fn at(disk: &Disk, path: impl Into<PathBuf>) -> RunDir {
+        RunDir { path: path.into(), disk: disk.clone() }
     }
 
     /// The directory of a run that exists: a path, or the bare name of one under `runs_dir`.
     ///
     /// # Errors
     /// If there is no such run, or it is of another version's layout.
-    pub fn open(named: &Path, runs_dir: &Path) -> Result<(RunDir, RunFacts), DirError> {
+    pub fn open(disk: &Disk, named: &Path, runs_dir: &Path) -> Result<(RunDir, RunFacts), DirError> {
         let beside = runs_dir.join(named);
         let is_bare = named.components().count() == 1;
         let path = if is_bare && !named.join(RUN_JSON).exists() { beside } else { named.to_owned() };
-        let dir = RunDir { path };
+        let dir = RunDir::at(disk, path);
         let facts = dir.facts()?;
         Ok((dir, facts))
     }
@@ -207,8 +211,7 @@ impl RunDir {
 
     /// The run's name.
     pub fn run_id(&self) -> String {
-        let full = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
-        full.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        run_id(&self.path)
     }
 
     pub(super) fn file(&self, name: &str) -> PathBuf {
@@ -243,171 +246,38 @@ impl RunDir {
         Source::file(self.file(INPUT)).map_err(|fault| DirError::NotARun(format!("the run's input: {fault}")))
     }
 
-    /// Writes what the run is and copies its input.
+    /// Writes what the run is and copies its input. If that fails there is no run: what has come of
+    /// it is taken away again, as far as that goes.
     ///
     /// # Errors
     /// If it cannot be written, or the input is no longer what was checked.
     pub fn write_facts(&self, facts: &RunFacts, input: &Source) -> Result<(), DirError> {
+        self.try_to_write_facts(facts, input).inspect_err(|_| {
+            let _ = self.disk.remove(&self.file(RUN_JSON));
+            let _ = self.disk.remove(&self.file(INPUT));
+            let _ = self.disk.remove_dir(&self.path);
+        })
+    }
+
+    fn try_to_write_facts(&self, facts: &RunFacts, input: &Source) -> Result<(), DirError> {
         let path = self.file(INPUT);
-        let digest =
-            disk::write_whole(&path, |out| copy_and_hash(input.open()?, out)).map_err(DirError::io(&path))?;
-        if digest != facts.input.sha256 {
+        let copied = self.disk.write_whole(&path, |out| copy_and_hash(input.open()?, out));
+        if copied.map_err(DirError::io(&path))? != facts.input.sha256 {
             return Err(DirError::InputChanged);
         }
         let path = self.file(RUN_JSON);
-        disk::write_whole(&path, |out| {
+        let written = self.disk.write_whole(&path, |out| {
             serde_json::to_writer_pretty(&mut *out, facts)?;
             out.write_all(b"\n")
-        })
-        .map_err(DirError::io(&path))
-    }
-
-    /// Begins the journal, locked for this process.
-    ///
-    /// # Errors
-    /// If it cannot be made.
-    pub fn start_journal(&self, facts: &RunFacts) -> Result<Journal, DirError> {
-        let path = self.file(JOURNAL);
-        let seed = self.seed(facts)?;
-        Journal::create(&path, seed).map_err(DirError::io(&path))
-    }
-
-    fn seed(&self, facts: &RunFacts) -> Result<Chain, DirError> {
-        let path = self.file(RUN_JSON);
-        let text = std::fs::read(&path).map_err(DirError::io(&path))?;
-        Ok(Chain::seed(&text, &facts.input.sha256))
-    }
-
-    /// The chain hash of the last session that wrote a summary.
-    fn vouched_for(&self) -> Option<String> {
-        let summary: Summary = serde_json::from_slice(&std::fs::read(self.summary()).ok()?).ok()?;
-        summary.sessions.last()?.chain.clone()
-    }
-
-    /// Whether the last session has ended in good order, as far as the journal's last line tells.
-    pub fn looks_closed(&self) -> bool {
-        std::fs::File::open(self.file(JOURNAL))
-            .is_ok_and(|file| journal::looks_closed(&file).unwrap_or(false))
-    }
-
-    /// Reads the journal of a run, locked for this process.
-    ///
-    /// # Errors
-    /// If it is in use, was damaged or altered, or does not belong to the job.
-    pub fn open_journal(&self, facts: &RunFacts, job: &Job) -> Result<Opened, DirError> {
-        let path = self.file(JOURNAL);
-        let shown = self.path.display().to_string();
-        if job.sha256 != facts.input.sha256 {
-            return Err(DirError::NotARun(format!("{shown}/{INPUT} was altered since the run began")));
-        }
-        let file = match disk::open_log(&path) {
-            Ok(file) => file,
-            // Killed before it began: then it begins now.
-            Err(fault)
-                if fault.kind() == io::ErrorKind::NotFound
-                    && !self.results().exists()
-                    && self.vouched_for().is_none() =>
-            {
-                let journal = self.start_journal(facts)?;
-                let ledger = Ledger::new(job);
-                return Ok(Opened { journal, ledger, sessions: Vec::new(), torn: None, closed: false });
-            }
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
-                return Err(DirError::NotARun(format!(
-                    "{shown} has results and no {JOURNAL}: it is not whole"
-                )));
-            }
-            Err(fault) => return Err(DirError::io(&path)(fault)),
-        };
-        match journal::lock(&file) {
-            Ok(()) => {}
-            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => return Err(DirError::InUse(shown)),
-            Err(fault) => return Err(DirError::io(&path)(fault)),
-        }
-        let mut ledger = Ledger::new(job);
-        let mut sessions = Sessions::default();
-        let read = journal::read(&file, self.seed(facts)?, |entry, at, chain| {
-            check(&entry, job)?;
-            sessions.note(&entry, chain);
-            ledger.apply(&entry, at);
-            Ok(())
         });
-        let (tail, torn) = read.map_err(|fault| match fault {
-            ReadError::Io(fault) => DirError::io(&path)(fault),
-            damage => DirError::NotARun(format!("{shown}: {damage}")),
-        })?;
-        if let Some(chain) = self.vouched_for()
-            && !sessions.list.iter().any(|session| session.chain.as_deref() == Some(&chain))
-        {
-            return Err(DirError::NotARun(format!(
-                "{shown}: the journal no longer has the end that {SUMMARY} speaks of ({chain}): it was cut or replaced"
-            )));
-        }
-        let journal = Journal::go_on(file, tail).map_err(DirError::io(&path))?;
-        Ok(Opened { journal, ledger, closed: sessions.closed, sessions: sessions.list, torn })
+        written.map_err(DirError::io(&path))
     }
 }
 
-/// The sessions that a journal tells of.
-#[derive(Default)]
-struct Sessions {
-    list: Vec<SessionFigures>,
-    closed: bool,
-}
-
-impl Sessions {
-    fn note(&mut self, entry: &Entry, chain: Chain) {
-        match entry {
-            Entry::Session(session) => {
-                self.closed = false;
-                self.list.push(SessionFigures::begun(session));
-            }
-            Entry::Close { at, code, .. } => {
-                self.closed = true;
-                if let Some(last) = self.list.last_mut() {
-                    last.ended_at = Some(at.to_string());
-                    last.exit_code = Some(*code);
-                    last.chain = Some(chain.to_string());
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-impl SessionFigures {
-    /// A session that has just begun.
-    pub fn begun(session: &Session) -> SessionFigures {
-        SessionFigures {
-            operator: session.operator.clone(),
-            host: session.host.clone(),
-            started_at: session.at.to_string(),
-            ended_at: None,
-            exit_code: None,
-            chain: None,
-        }
-    }
-}
-
-/// An entry must speak of operations and mailboxes that the job has.
-fn check(entry: &Entry, job: &Job) -> Result<(), String> {
-    if let Entry::Route { mailboxes, .. } = entry {
-        let odd =
-            mailboxes.iter().find(|(first, last)| first > last || *last as usize >= job.mailboxes.len());
-        return odd.map_or(Ok(()), |(first, last)| {
-            Err(format!("it names mailboxes {first} to {last} of {}", job.mailboxes.len()))
-        });
-    }
-    let named: &[u32] = match entry {
-        Entry::Begin { ops, .. } => ops,
-        Entry::Try(attempt) => std::slice::from_ref(&attempt.op),
-        Entry::End(ended) => std::slice::from_ref(&ended.op),
-        _ => &[],
-    };
-    match named.iter().find(|op| **op as usize >= job.operations.len()) {
-        Some(op) => Err(format!("it names operation {op} of {}", job.operations.len())),
-        None => Ok(()),
-    }
+/// A run's name: that of its directory.
+fn run_id(path: &Path) -> String {
+    let full = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    full.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// The time in the form of a directory's name.
@@ -465,7 +335,7 @@ mod tests {
     fn a_second_run_in_the_same_second_gets_a_number() {
         let runs = tempfile::tempdir().unwrap();
         let at = Stamp(1_795_460_400_123);
-        let make = || RunDir::create(None, runs.path(), "a.csv", at).unwrap().run_id();
+        let make = || RunDir::create(&Disk::default(), None, runs.path(), "a.csv", at).unwrap().run_id();
         assert_eq!(make(), "20261123T190000Z-a");
         assert_eq!(make(), "20261123T190000Z-a-2");
         assert_eq!(make(), "20261123T190000Z-a-3");
@@ -475,10 +345,10 @@ mod tests {
     fn an_empty_directory_may_be_used_and_a_full_one_is_refused() {
         let runs = tempfile::tempdir().unwrap();
         let asked = runs.path().join("deep/er");
-        RunDir::create(Some(&asked), runs.path(), "a", Stamp(0)).unwrap();
-        RunDir::create(Some(&asked), runs.path(), "a", Stamp(0)).unwrap();
+        RunDir::create(&Disk::default(), Some(&asked), runs.path(), "a", Stamp(0)).unwrap();
+        RunDir::create(&Disk::default(), Some(&asked), runs.path(), "a", Stamp(0)).unwrap();
         std::fs::write(asked.join("x"), "").unwrap();
-        let refused = RunDir::create(Some(&asked), runs.path(), "a", Stamp(0)).unwrap_err();
+        let refused = RunDir::create(&Disk::default(), Some(&asked), runs.path(), "a", Stamp(0)).unwrap_err();
         assert_eq!(refused.exit(), Exit::Usage);
     }
 }
