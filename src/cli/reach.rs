@@ -5,7 +5,7 @@ use anyhow::{Context, Result, anyhow};
 use crate::domain::Secret;
 use crate::fleet::{Fleet, Login, Server};
 use crate::job::Job;
-use crate::record::RunDir;
+use crate::record::{Disk, RunDir, Team};
 use crate::sandbox::{self, Sandbox, World};
 use crate::uapi::{Api, Credential, Endpoint, HttpOptions, HttpTransport, Trust};
 
@@ -27,9 +27,10 @@ pub struct Reach {
 
 /// Reads the secret of every login, so that a missing one is found before a run directory is made.
 /// Servers that are left out need none.
-pub fn credentials(fleet: &Fleet, is_left_out: impl Fn(&Server) -> bool) -> Result<Credentials> {
+pub fn credentials(fleet: &Fleet, disk: &Disk, is_left_out: impl Fn(&Server) -> bool) -> Result<Credentials> {
     let mut faults = Vec::new();
-    let mut read = |login: &Login| match login.credential.read() {
+    let group = disk.team().map(Team::gid);
+    let mut read = |login: &Login| match login.credential.read(group) {
         Ok(credential) => credential,
         Err(fault) => {
             faults.push(format!("{}: {fault}", login.name));
@@ -79,6 +80,7 @@ impl Reach {
             ..sandbox::Options::default()
         })
         .context("the embedded sandbox cannot be started")?;
+        dir.share_sandbox().context("the embedded sandbox's state cannot be shared")?;
         let base: reqwest::Url = sandbox.url().parse().context("the sandbox's own address")?;
         let credential = Credential::Token(Secret::new(SANDBOX_TOKEN.to_owned()));
         let transports = server.logins.iter().map(|login| {

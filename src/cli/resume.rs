@@ -30,6 +30,7 @@ pub fn resume(args: &ResumeArgs, disk: &Disk) -> Result<Exit, Failure> {
     let lists = args.select.lists()?;
     let mut live = Live::start(&args.output);
     let (config, _) = ground::config(args.config.as_deref(), false)?;
+    let disk = &ground::disk(disk, &config)?;
     let runs_dir = runs_dir(&config);
     let (dir, facts) = match &args.run_dir {
         Some(named) => RunDir::open(disk, named, &runs_dir)?,
@@ -81,7 +82,7 @@ pub fn resume(args: &ResumeArgs, disk: &Disk) -> Result<Exit, Failure> {
                 .enumerate()
                 .any(|(number, known)| known.name == server.name && (left_out[number] || !needed[number]))
         };
-        let credentials = reach::credentials(&fleet, is_out)?;
+        let credentials = reach::credentials(&fleet, disk, is_out)?;
         let reach = Reach::servers(&fleet, &credentials, &dir.run_id())?;
         let state = state.insert(StateDir::from_environment(disk).map_err(state_failure)?);
         let surveyor = Surveyor {

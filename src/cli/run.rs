@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::Context;
 
 use super::args::RunArgs;
-use super::ground::Ground;
+use super::ground::{self, Ground};
 use super::reach::{self, Reach};
 use super::route::{Routed, Routing};
 use super::session::{self, Closed, Work};
@@ -35,6 +35,7 @@ pub fn runs_dir(config: &crate::fleet::Config) -> PathBuf {
 /// Carries out the command.
 pub fn run(args: &RunArgs, disk: &Disk) -> Result<Exit, Failure> {
     let ground = Ground::new(&args.server, &args.limits, args.dry_run)?;
+    let disk = &ground::disk(disk, &ground.config)?;
     let left_out = args.select.which.left_out(&ground.fleet)?;
     let lists = args.select.lists()?;
     check_output(&args.output)?;
@@ -87,7 +88,7 @@ pub fn run(args: &RunArgs, disk: &Disk) -> Result<Exit, Failure> {
     // What could still go wrong before the first call goes wrong before the question.
     let credentials = match ground.is_sandbox {
         true => Vec::new(),
-        false => reach::credentials(fleet, |server| {
+        false => reach::credentials(fleet, disk, |server| {
             fleet.servers.iter().zip(&left_out).any(|(known, out)| *out && known.name == server.name)
         })?,
     };

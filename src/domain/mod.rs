@@ -9,6 +9,7 @@ mod exit;
 mod operation;
 mod outcome;
 mod secret;
+mod shell;
 mod text;
 
 pub use address::{AddressFault, Mailbox, normalise};
@@ -16,4 +17,5 @@ pub use exit::Exit;
 pub use operation::{Action, Channel, Flag, Flags, Function, Target, UnknownWord};
 pub use outcome::{ErrorClass, Status};
 pub use secret::Secret;
-pub use text::{clean, clip};
+pub use shell::{command, quote};
+pub use text::{clean, clip, is_printable};

@@ -1,5 +1,5 @@
 //! The one way in which files and directories come into being and change here: private to their
-//! owner, whole or not at all, and on the disk before anything counts on them.
+//! owner, or to a team, whole or not at all, and on the disk before anything counts on them.
 //!
 //! Whatever can fail on a disk is a method of [`Ops`], and nothing else in this program writes, but
 //! for the embedded server, which keeps its own state as a server elsewhere would. So a test can let
@@ -7,9 +7,11 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 use std::sync::Arc;
+
+use super::team::{Team, our_uid};
 
 #[cfg(test)]
 pub mod testing;
@@ -17,6 +19,10 @@ pub mod testing;
 /// Owner may read and write, nobody else anything.
 const FILE_MODE: u32 = 0o600;
 const DIR_MODE: u32 = 0o700;
+
+/// The team may do what the owner may. What is made in a directory of its has its group.
+const TEAM_FILE_MODE: u32 = 0o660;
+const TEAM_DIR_MODE: u32 = 0o2770;
 
 /// What is asked of the operating system, one thing at a time.
 trait Ops: Send + Sync {
@@ -60,6 +66,13 @@ trait Ops: Send + Sync {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
     }
 
+    /// Hands a file or directory to a group.
+    fn share(&self, file: &File, mode: u32, gid: u32) -> io::Result<()> {
+        // In this order: who gives a file away loses what makes its group stick.
+        fchown(file, None, Some(gid))?;
+        file.set_permissions(std::fs::Permissions::from_mode(mode))
+    }
+
     fn free(&self, path: &Path) -> io::Result<u64> {
         let facts = rustix::fs::statvfs(path)?;
         Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
@@ -70,15 +83,17 @@ struct Real;
 
 impl Ops for Real {}
 
-/// The disk, as this program uses it. The default is the real one.
+/// The disk, as this program uses it. The default is the real one, and what is made there is its
+/// owner's alone.
 #[derive(Clone)]
 pub struct Disk {
     ops: Arc<dyn Ops>,
+    team: Option<Team>,
 }
 
 impl Default for Disk {
     fn default() -> Disk {
-        Disk { ops: Arc::new(Real) }
+        Disk::over(Real)
     }
 }
 
@@ -89,12 +104,29 @@ impl std::fmt::Debug for Disk {
 }
 
 impl Disk {
-    /// Makes one directory for its owner alone; its parent must be there.
+    fn over(ops: impl Ops + 'static) -> Disk {
+        Disk { ops: Arc::new(ops), team: None }
+    }
+
+    /// The same, where what is made is shared with a team.
+    pub fn shared_with(&self, team: Option<Team>) -> Disk {
+        Disk { ops: Arc::clone(&self.ops), team }
+    }
+
+    /// Who shares what is made here.
+    pub fn team(&self) -> Option<&Team> {
+        self.team.as_ref()
+    }
+
+    /// Makes one directory; its parent must be there.
     ///
     /// # Errors
     /// If it is there already or cannot be made.
     pub fn create_dir(&self, path: &Path) -> io::Result<()> {
         self.ops.make_dir(path)?;
+        if let Some(team) = &self.team {
+            self.ops.share(&File::open(path)?, TEAM_DIR_MODE, team.gid())?;
+        }
         self.sync_parent(path)
     }
 
@@ -116,13 +148,27 @@ impl Disk {
         }
     }
 
-    /// Closes a directory to everybody but its owner, if it is open to others.
+    /// Closes a directory to everybody but its owner, or the team, if it is open to others.
     ///
     /// # Errors
     /// If that is not allowed.
-    pub fn make_private(&self, path: &Path) -> io::Result<()> {
-        let is_open = std::fs::metadata(path)?.permissions().mode() & 0o077 != 0;
-        if is_open { self.ops.set_mode(path, DIR_MODE) } else { Ok(()) }
+    pub fn close(&self, path: &Path) -> io::Result<()> {
+        let found = std::fs::metadata(path)?;
+        match &self.team {
+            None if found.mode() & 0o077 != 0 => self.ops.set_mode(path, DIR_MODE),
+            Some(team) if (found.mode() & 0o7777, found.gid()) != (TEAM_DIR_MODE, team.gid()) => {
+                self.ops.share(&File::open(path)?, TEAM_DIR_MODE, team.gid())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens a file of ours to the team, if there is one.
+    ///
+    /// # Errors
+    /// If that is not allowed.
+    pub fn share_file(&self, path: &Path) -> io::Result<()> {
+        self.share(&File::open(path)?)
     }
 
     /// Takes a directory away, if it is there and empty.
@@ -150,7 +196,9 @@ impl Disk {
     pub(super) fn open_lock(&self, path: &Path) -> io::Result<DiskFile> {
         let mut how = OpenOptions::new();
         how.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
-        Ok(self.hold(self.ops.open(path, &how)?))
+        let file = self.ops.open(path, &how)?;
+        self.share(&file)?;
+        Ok(self.hold(file))
     }
 
     /// Puts a file in place whole: whoever looks sees the old one or the new one, and after a crash
@@ -208,7 +256,22 @@ impl Disk {
     }
 
     fn create_new(&self, path: &Path) -> io::Result<File> {
-        self.ops.open(path, OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE))
+        let mut how = OpenOptions::new();
+        how.read(true).write(true).create_new(true).mode(FILE_MODE);
+        let file = self.ops.open(path, &how)?;
+        self.share(&file)?;
+        Ok(file)
+    }
+
+    /// Opens a file to the team. What belongs to another member is open to it already.
+    fn share(&self, file: &File) -> io::Result<()> {
+        let Some(team) = &self.team else { return Ok(()) };
+        let found = file.metadata()?;
+        let is_open = (found.mode() & 0o7777, found.gid()) == (TEAM_FILE_MODE, team.gid());
+        if is_open || found.uid() != our_uid() {
+            return Ok(());
+        }
+        self.ops.share(file, TEAM_FILE_MODE, team.gid())
     }
 
     fn hold(&self, file: File) -> DiskFile {

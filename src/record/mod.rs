@@ -24,6 +24,8 @@ mod rundir;
 mod server_lock;
 mod state_dir;
 mod summary;
+mod team;
+mod trust;
 
 pub use channels::{ChannelFigures, Channels};
 #[cfg(test)]
@@ -45,3 +47,4 @@ pub use rundir::{DirError, RunDir};
 pub use server_lock::{Before, Holder, LockError, ServerLock, Waiting};
 pub use state_dir::{StateDir, StateError};
 pub use summary::{ServerFigures, SessionFigures, Summary};
+pub use team::{Team, TeamError};

@@ -1,14 +1,20 @@
 //! A run's directory: making it, finding it again, what stands where in it.
 
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, remedy};
 use super::entry::Stamp;
 use super::facts::{FORMAT, RunFacts};
 use super::room::{Estimate, size};
+use super::team::{our_uid, user};
+use super::trust;
 use crate::domain::Exit;
 use crate::job::Source;
+
+/// What a run has of files; see the table in README.
+pub(super) const FILES: [&str; 7] = [RUN_JSON, INPUT, JOURNAL, RESULTS, UNFINISHED, SUMMARY, SANDBOX];
 
 pub(super) const RUN_JSON: &str = "run.json";
 pub(super) const INPUT: &str = "input.csv";
@@ -16,6 +22,7 @@ pub(super) const JOURNAL: &str = "journal.jsonl";
 pub(super) const RESULTS: &str = "results.csv";
 pub(super) const UNFINISHED: &str = "unfinished.csv";
 pub(super) const SUMMARY: &str = "summary.json";
+const SANDBOX: &str = "sandbox.json";
 
 /// A run's directory.
 #[derive(Clone, Debug)]
@@ -52,9 +59,9 @@ pub enum DirError {
     /// It holds something already.
     #[error("{0} is not empty: name a directory that is not there yet, or leave --run-dir out")]
     NotEmpty(String),
-    /// It is no directory.
-    #[error("{0} is no directory: name one that is not there yet, or leave --run-dir out")]
-    NotADirectory(String),
+    /// It is nothing that a run could be kept in.
+    #[error("{0}: name a directory that is not there yet, or leave --run-dir out")]
+    Unfit(String),
     /// The input is no longer what was checked.
     #[error("the input changed while it was read: run it again")]
     InputChanged,
@@ -71,7 +78,7 @@ impl DirError {
     pub fn exit(&self) -> Exit {
         match self {
             DirError::Io { .. } | DirError::NoRoom { .. } => Exit::Unwritable,
-            DirError::NotEmpty(_) | DirError::NotADirectory(_) | DirError::InputChanged => Exit::Usage,
+            DirError::NotEmpty(_) | DirError::Unfit(_) | DirError::InputChanged => Exit::Usage,
             DirError::NotARun(_) => Exit::NotARun,
             DirError::InUse(_) => Exit::InUse,
         }
@@ -134,21 +141,29 @@ impl RunDir {
     /// If something is in it already, or it is no directory.
     pub fn check(asked: Option<&Path>) -> Result<(), DirError> {
         let Some(path) = asked else { return Ok(()) };
-        let is_empty = match std::fs::read_dir(path) {
-            Ok(mut entries) => entries.next().is_none(),
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => true,
-            Err(_) if path.exists() && !path.is_dir() => {
-                return Err(DirError::NotADirectory(path.display().to_string()));
-            }
+        let shown = path.display();
+        let found = match std::fs::symlink_metadata(trust::without_slash(path)) {
+            Ok(found) => found,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(fault) => return Err(DirError::io(path)(fault)),
         };
-        if is_empty { Ok(()) } else { Err(DirError::NotEmpty(path.display().to_string())) }
+        if let Some(why) = trust::alien(path, &found, true) {
+            return Err(DirError::Unfit(format!("{shown} {why}")));
+        }
+        let mut entries = std::fs::read_dir(path).map_err(DirError::io(path))?;
+        if entries.next().is_some() {
+            return Err(DirError::NotEmpty(shown.to_string()));
+        }
+        if found.uid() != our_uid() {
+            return Err(DirError::Unfit(format!("{shown} belongs to {}", user(found.uid()))));
+        }
+        Ok(())
     }
 
     /// A directory that is there already, if it is empty.
     fn take_empty(disk: &Disk, path: &Path) -> Result<RunDir, DirError> {
         RunDir::check(Some(path))?;
-        disk.make_private(path).map_err(DirError::io(path))?;
+        disk.close(path).map_err(DirError::io(path))?;
         Ok(RunDir::at(disk, path))
     }
 
@@ -159,11 +174,13 @@ impl RunDir {
     /// The directory of a run that exists: a path, or the bare name of one under `runs_dir`.
     ///
     /// # Errors
-    /// If there is no such run, or it is of another version's layout.
+    /// If there is no such run, if it is of another version's layout, or if it is not to be trusted.
     pub fn open(disk: &Disk, named: &Path, runs_dir: &Path) -> Result<(RunDir, RunFacts), DirError> {
         let beside = runs_dir.join(named);
         let is_bare = named.components().count() == 1;
-        let path = if is_bare && !named.join(RUN_JSON).exists() { beside } else { named.to_owned() };
+        let is_here = std::fs::symlink_metadata(named.join(RUN_JSON)).is_ok();
+        let path = if is_bare && !is_here { beside } else { named.to_owned() };
+        trust::check(disk, &path)?;
         let dir = RunDir::at(disk, path);
         let facts = dir.facts()?;
         Ok((dir, facts))
@@ -173,7 +190,7 @@ impl RunDir {
         let shown = self.path.display();
         let text = match std::fs::read(self.file(RUN_JSON)) {
             Ok(text) => text,
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
+            Err(fault) if trust::is_missing(&fault) => {
                 return Err(DirError::NotARun(format!("{shown} is not a run: it has no {RUN_JSON}")));
             }
             Err(fault) => {
@@ -235,7 +252,15 @@ impl RunDir {
 
     /// Where an embedded sandbox keeps its state.
     pub fn sandbox(&self) -> PathBuf {
-        self.file("sandbox.json")
+        self.file(SANDBOX)
+    }
+
+    /// Opens the embedded sandbox's state to the team, if there is one: that server makes its own file.
+    ///
+    /// # Errors
+    /// If that is not allowed.
+    pub fn share_sandbox(&self) -> io::Result<()> {
+        self.disk.share_file(&self.sandbox())
     }
 
     /// The input, as it was.

@@ -73,7 +73,7 @@ impl StateDir {
     pub fn at(path: impl Into<PathBuf>, disk: &Disk) -> Result<StateDir, StateError> {
         let path = path.into();
         for dir in [&path, &path.join(SERVERS)] {
-            disk.create_dirs(dir).and_then(|()| disk.make_private(dir)).map_err(StateError::io(dir))?;
+            disk.create_dirs(dir).and_then(|()| disk.close(dir)).map_err(StateError::io(dir))?;
         }
         Ok(StateDir { path, disk: disk.clone() })
     }

@@ -20,13 +20,13 @@ mod progress;
 mod reporter;
 mod screen;
 mod servers;
-mod shell;
 mod summary;
 mod terminal;
 #[cfg(test)]
 mod testing;
 mod words;
 
+pub use crate::domain::{command, quote};
 pub use ask::ask;
 pub use check::{
     Checkup, End, Health, LoginCheckup, ServerCheckup, Tls, TokenEnd, TokenLine, Trust, check, check_quiet,
@@ -36,6 +36,5 @@ pub use line::LogFormat;
 pub use notices::Notices;
 pub use preview::{LeftAside, Preview, PreviewRow, ServerLimits, preview};
 pub use reporter::{Options, Reporter};
-pub use shell::{command, quote};
 pub use summary::{Closing, FailureLine, summary, summary_quiet};
 pub use terminal::{Columns, Style, Terminal};

@@ -49,8 +49,8 @@ impl Disk {
     /// A disk that falls ill at this operation.
     pub fn ill(at: u64, ailment: Ailment) -> (Disk, Count) {
         let done = Arc::new(AtomicU64::new(0));
-        let ops = Arc::new(Ill { at, ailment, done: Arc::clone(&done) });
-        (Disk { ops }, Count(done))
+        let disk = Disk::over(Ill { at, ailment, done: Arc::clone(&done) });
+        (disk, Count(done))
     }
 }
 
@@ -66,7 +66,7 @@ impl Ops for Free {
 impl Disk {
     /// A disk that says it has so many bytes free.
     pub fn with_free(bytes: u64) -> Disk {
-        Disk { ops: Arc::new(Free(bytes)) }
+        Disk::over(Free(bytes))
     }
 }
 
@@ -147,6 +147,11 @@ impl Ops for Ill {
         self.next(false)?;
         Real.set_mode(path, mode)
     }
+
+    fn share(&self, file: &File, mode: u32, gid: u32) -> io::Result<()> {
+        self.next(false)?;
+        Real.share(file, mode, gid)
+    }
 }
 
 /// A disk behind a cache, as every real one is: a sync that fails leaves in the cache what it could
@@ -164,7 +169,7 @@ impl Cache {
     /// A disk, and a hand on what is behind it.
     pub fn new() -> (Disk, Arc<Cache>) {
         let cache = Arc::new(Cache::default());
-        (Disk { ops: Arc::new(Cached(Arc::clone(&cache))) }, cache)
+        (Disk::over(Cached(Arc::clone(&cache))), cache)
     }
 
     /// Whether syncs fail from now on.
