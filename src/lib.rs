@@ -36,7 +36,7 @@
 //! use mailsweep::domain::{Secret, Status};
 //! use mailsweep::engine::{self, Event, LaneSpec, Limits, Observer, Session};
 //! use mailsweep::job::{self, InputOptions, Source};
-//! use mailsweep::record::{JournalRecorder, Ledger, RunDir, RunFacts, Stamp};
+//! use mailsweep::record::{Disk, JournalRecorder, Ledger, RunDir, RunFacts, Stamp};
 //! use mailsweep::sandbox::{Options, Sandbox, World};
 //! use mailsweep::uapi::{Api, Credential, Endpoint, HttpOptions, HttpTransport};
 //!
@@ -57,7 +57,7 @@
 //! let server = HttpTransport::new(&endpoint, "exampleu", token, &HttpOptions::default())?;
 //!
 //! let home = tempfile::tempdir()?;
-//! let dir = RunDir::create(None, home.path(), "job.csv", Stamp::now())?;
+//! let dir = RunDir::create(&Disk::default(), None, home.path(), "job.csv", Stamp::now())?;
 //! let facts = RunFacts::new(&dir, &input, &job, InputOptions::default());
 //! dir.write_facts(&facts, &input)?;
 //! let mut recorder = JournalRecorder::start(dir.start_journal(&facts)?, Ledger::new(&job))?;

@@ -96,6 +96,43 @@ fn rooms_use_only_what_lies_below_them() {
     }
 }
 
+/// What a file cannot be made or changed without.
+const WRITING: [&str; 13] = [
+    "fs::write(",
+    "fs::copy(",
+    "fs::rename(",
+    "File::create",
+    "OpenOptions",
+    "DirBuilder",
+    "create_dir(",
+    "create_dir_all(",
+    "remove_file(",
+    "fs::remove_dir",
+    "set_permissions(",
+    "tempfile_in(",
+    "tempfile::tempfile(",
+];
+
+#[test]
+fn only_the_disk_writes_files_and_beside_it_the_embedded_server_its_own() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&src, &mut files);
+    let may = ["record/disk.rs", "sandbox/store.rs"].map(|name| src.join(name));
+    let mut writers = 0;
+    for file in files.iter().filter(|file| !is_test_code(file)) {
+        let code = code(file);
+        let code = code.replace("disk.create_dir(", "");
+        let word = WRITING.iter().find(|word| code.contains(**word));
+        if may.contains(file) {
+            writers += usize::from(word.is_some());
+        } else {
+            assert_eq!(word, None, "{} writes, which is for the disk to do", file.display());
+        }
+    }
+    assert_eq!(writers, may.len());
+}
+
 #[test]
 fn every_folder_of_the_source_is_a_room() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -13,7 +13,7 @@ use super::settings::{PASSWORD_VARIABLE, TOKEN_VARIABLE};
 use super::show::Live;
 use crate::domain::{clean, clip};
 use crate::fleet::Config;
-use crate::record::{RunDir, Summary, Tally, write_whole_for_all};
+use crate::record::{Disk, RunDir, Summary, Tally};
 use crate::view;
 
 /// What is told to whom.
@@ -47,9 +47,17 @@ impl Afterwards {
     }
 
     /// Tells them.
-    pub fn tell(&self, dir: &RunDir, input: &str, summary: &Summary, tally: &Tally, live: &Live) {
+    pub fn tell(
+        &self,
+        disk: &Disk,
+        dir: &RunDir,
+        input: &str,
+        summary: &Summary,
+        tally: &Tally,
+        live: &Live,
+    ) {
         if let Some(path) = &self.metrics_file
-            && let Err(fault) = write_metrics(path, input, summary, tally)
+            && let Err(fault) = write_metrics(disk, path, input, summary, tally)
         {
             live.note(&format!("warning: the metrics could not be written to {}: {fault}", path.display()));
         }
@@ -61,12 +69,18 @@ impl Afterwards {
     }
 }
 
-fn write_metrics(path: &Path, input: &str, summary: &Summary, tally: &Tally) -> std::io::Result<()> {
+fn write_metrics(
+    disk: &Disk,
+    path: &Path,
+    input: &str,
+    summary: &Summary,
+    tally: &Tally,
+) -> std::io::Result<()> {
     let mut before = String::new();
     // That there is none, or none that is text, is no fault: it is replaced.
     let _ = std::fs::File::open(path).and_then(|file| file.take(MOST_BYTES).read_to_string(&mut before));
     let text = view::metrics(input, summary, &tally.figures, &before);
-    write_whole_for_all(path, |out| out.write_all(text.as_bytes()))
+    disk.write_whole_for_all(path, |out| out.write_all(text.as_bytes()))
 }
 
 /// Runs the command, in a group of its own so that a time-out ends all of it.
@@ -138,8 +152,14 @@ mod tests {
 
     fn told(command: &str, time: Duration) -> Result<(), String> {
         let place = tempfile::tempdir().unwrap();
-        let dir =
-            RunDir::create(Some(&place.path().join("run")), place.path(), "job", Default::default()).unwrap();
+        let dir = RunDir::create(
+            &Disk::default(),
+            Some(&place.path().join("run")),
+            place.path(),
+            "job",
+            Default::default(),
+        )
+        .unwrap();
         let summary = Summary {
             run_id: "the run".into(),
             exit_code: 0,

@@ -11,13 +11,13 @@ use super::args::AuditArgs;
 use super::show::{self, Live};
 use super::{Failure, ground, run};
 use crate::domain::Exit;
-use crate::record::{Audit, RunDir};
+use crate::record::{Audit, Disk, RunDir};
 use crate::view::{self, AuditCommands, Terminal};
 
 /// Carries out the command.
-pub fn audit(args: &AuditArgs) -> Result<Exit, Failure> {
+pub fn audit(args: &AuditArgs, disk: &Disk) -> Result<Exit, Failure> {
     let (config, _) = ground::config(args.config.as_deref(), false)?;
-    let (dir, facts) = RunDir::open(&args.run_dir, &run::runs_dir(&config))?;
+    let (dir, facts) = RunDir::open(&ground::disk(disk, &config)?, &args.run_dir, &run::runs_dir(&config))?;
     if facts.dry_run {
         let why =
             anyhow!("{} is a dry run: it sent nothing, and has no journal to audit", dir.path().display());

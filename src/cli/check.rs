@@ -10,7 +10,7 @@ use anyhow::Context;
 use super::Failure;
 use super::args::CheckArgs;
 use super::findings::{Judge, Standing, exit};
-use super::ground::Ground;
+use super::ground::{self, Ground};
 use super::reach::{self, Credentials};
 use super::run::state_failure;
 use super::show::Live;
@@ -18,18 +18,20 @@ use super::survey::{barred, note_refusals};
 use crate::domain::{Exit, Secret};
 use crate::engine::{self, Inquiry, Limiter, Told};
 use crate::fleet::{Fleet, Server};
-use crate::record::{Stamp, StateDir};
+use crate::record::{Disk, Stamp, StateDir, Team};
 use crate::uapi::{Api, Credential, Question, Reader};
 use crate::view::{self, Checkup, Terminal};
 
 /// Carries out the command.
-pub fn check(args: &CheckArgs) -> Result<Exit, Failure> {
+pub fn check(args: &CheckArgs, disk: &Disk) -> Result<Exit, Failure> {
     let ground = Ground::of_servers(&args.target)?;
+    let disk = ground::disk(disk, &ground.config)?;
     let left_out = args.which.left_out(&ground.fleet)?;
     let mut fleet = ground.fleet;
     let mut left_out = left_out.into_iter();
     fleet.servers.retain(|_| left_out.next() == Some(false));
-    let state = StateDir::from_environment().map_err(state_failure)?;
+    let state = StateDir::from_environment(&disk).map_err(state_failure)?;
+    let group = disk.team().map(Team::gid);
     let live = Live::start(args);
     let whom = match fleet.servers.as_slice() {
         [server] => server.name.clone(),
@@ -39,8 +41,11 @@ pub fn check(args: &CheckArgs) -> Result<Exit, Failure> {
 
     // The name that reaches the servers' logs, and that tells this session's refusals from others'.
     let run_id = format!("check-{}", Stamp::now());
-    let prepared: Vec<Prepared> =
-        fleet.servers.iter().map(|server| Prepared::new(server, &state, args.try_again, &run_id)).collect();
+    let prepared: Vec<Prepared> = fleet
+        .servers
+        .iter()
+        .map(|server| Prepared::new(server, &state, group, args.try_again, &run_id))
+        .collect();
     let to_ask: Vec<usize> =
         (0..prepared.len()).filter(|number| !prepared[*number].readers.is_empty()).collect();
     let inquiries: Vec<Inquiry<'_>> =
@@ -85,12 +90,12 @@ impl Prepared {
     /// Reads the credentials and makes the readers ready. What is amiss with one login keeps no other
     /// from being asked, but for a credential that must not be sent: each further login from here
     /// would count as well.
-    fn new(server: &Server, state: &StateDir, try_again: bool, run_id: &str) -> Prepared {
+    fn new(server: &Server, state: &StateDir, group: Option<u32>, try_again: bool, run_id: &str) -> Prepared {
         let mut standings = Vec::new();
         let mut credentials = Vec::new();
         let mut readers = Vec::new();
         for (place, login) in server.logins.iter().enumerate() {
-            let ready = login.credential.read().map_err(anyhow::Error::from).and_then(|credential| {
+            let ready = login.credential.read(group).map_err(anyhow::Error::from).and_then(|credential| {
                 let reader = reach::transport(server, login, &credential, run_id, true)?;
                 Ok((credential, reader))
             });

@@ -9,6 +9,7 @@ use super::reach::SANDBOX;
 use super::settings::TOKEN_VARIABLE;
 use crate::engine::{Limits, SomeLimits};
 use crate::fleet::{Api, Config, CredentialSource, Fleet, Login, Server};
+use crate::record::{Disk, Team};
 use crate::uapi::Method;
 
 /// The configuration, and the servers in force.
@@ -31,6 +32,12 @@ pub fn config(named: Option<&Path>, allow_plaintext: bool) -> Result<(Config, Op
         Some(path) => Ok((Config::read(&path, home.as_deref(), allow_plaintext)?, Some(path))),
         None => Ok((Config::default(), None)),
     }
+}
+
+/// The disk, shared with the team that the configuration names.
+pub fn disk(disk: &Disk, config: &Config) -> Result<Disk> {
+    let team = config.run_group.as_deref().map(Team::find).transpose()?;
+    Ok(disk.shared_with(team))
 }
 
 impl Ground {

@@ -21,12 +21,13 @@ use crate::domain::Exit;
 use crate::engine::{self, ChannelOrder, Checks, SessionEnd};
 use crate::fleet::Fleet;
 use crate::job::Job;
-use crate::record::{Journal, JournalRecorder, Ledger, Places, Stamp};
+use crate::record::{Disk, Journal, JournalRecorder, Ledger, Places, Stamp};
 
 /// What is to be looked at.
 pub struct Look<'a> {
     pub job: &'a Arc<Job>,
     pub fleet: &'a Fleet,
+    pub disk: &'a Disk,
     pub reach: &'a Reach,
     pub runtime: &'a Runtime,
     pub survey: Survey,
@@ -48,9 +49,9 @@ pub struct Looked {
 
 /// Looks.
 pub fn look(look: Look<'_>, live: &mut Live) -> Result<Looked, Failure> {
-    let Look { job, fleet, reach, runtime, mut survey, routed, order, who, to_do } = look;
+    let Look { job, fleet, disk, reach, runtime, mut survey, routed, order, who, to_do } = look;
     let unwritable = |fault: std::io::Error| Failure::new(Exit::Unwritable, fault);
-    let mut journal = Journal::unnamed().map_err(unwritable)?;
+    let mut journal = Journal::unnamed(disk).map_err(unwritable)?;
     let mut ledger = Ledger::new(job);
     let nowhere = Places::new(job.mailboxes.len());
     let asked = std::mem::take(&mut survey.asked);

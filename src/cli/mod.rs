@@ -6,9 +6,13 @@ mod afterwards;
 mod args;
 mod audit;
 mod check;
+#[cfg(test)]
+mod disk_tests;
 mod findings;
 mod ground;
 mod held;
+#[cfg(test)]
+mod journal_tests;
 mod lanes;
 mod look;
 mod person;
@@ -29,13 +33,17 @@ mod settings;
 mod show;
 mod start;
 mod survey;
+#[cfg(test)]
+mod testing;
 mod undo;
 mod verify;
 
 use clap::builder::Resettable;
 use clap::{CommandFactory, FromArgMatches};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::domain::Exit;
+use crate::record::Disk;
 use args::{Cli, Command};
 use show::Voice;
 
@@ -51,21 +59,33 @@ pub fn main() -> Exit {
             return if told.use_stderr() { Exit::Usage } else { Exit::Ok };
         }
     };
+    let disk = Disk::default();
+    let_writes_fail();
     let (done, voice) = match &cli.command {
-        Command::Run(args) => (run::run(args), Voice::from(&args.output)),
-        Command::Plan(args) => (plan::plan(args), Voice::from(&args.output)),
-        Command::Resume(args) => (resume::resume(args), Voice::from(&args.output)),
-        Command::Undo(args) => (undo::undo(args), Voice::from(&args.output)),
-        Command::Verify(args) => (verify::verify(args), Voice::from(&args.output)),
-        Command::Audit(args) => (audit::audit(args), Voice::from(args)),
-        Command::Report(args) => (report::report(args), Voice::default()),
-        Command::Check(args) => (check::check(args), Voice::from(args)),
-        Command::Sandbox(args) => (sandbox::serve(args), Voice::default()),
+        Command::Run(args) => (run::run(args, &disk), Voice::from(&args.output)),
+        Command::Plan(args) => (plan::plan(args, &disk), Voice::from(&args.output)),
+        Command::Resume(args) => (resume::resume(args, &disk), Voice::from(&args.output)),
+        Command::Undo(args) => (undo::undo(args, &disk), Voice::from(&args.output)),
+        Command::Verify(args) => (verify::verify(args, &disk), Voice::from(&args.output)),
+        Command::Audit(args) => (audit::audit(args, &disk), Voice::from(args)),
+        Command::Report(args) => (report::report(args, &disk), Voice::default()),
+        Command::Check(args) => (check::check(args, &disk), Voice::from(args)),
+        Command::Sandbox(args) => (sandbox::serve(args, &disk), Voice::default()),
     };
     done.unwrap_or_else(|failure| {
         show::fault(&failure.error, voice);
         failure.exit
     })
+}
+
+/// A file that outgrows a limit on its size (`ulimit -f`) is to us what a full disk is: the write
+/// fails, and that is told. The signal that comes with it would end the process, unless there is a
+/// handler for it; one that was set up once stays.
+fn let_writes_fail() {
+    if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        let _inside = runtime.enter();
+        let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
+    }
 }
 
 /// A variable that is set to nothing is as good as not set.

@@ -15,21 +15,22 @@ use super::route::{Routed, Routing};
 use super::run::{check_output, state_failure, write_output};
 use super::show::Live;
 use super::survey::{Survey, Surveyor};
-use super::{Failure, session};
+use super::{Failure, ground, session};
 use crate::domain::{ErrorClass, Exit, State, Status};
 use crate::engine::ChannelOrder;
 use crate::job::{InputOptions, Job, What};
 use crate::record::{
-    Ended, Entry, InputFacts, Material, Outcomes, PLAN_FORMAT, Plan, Reason, RunDir, Stamp, StateDir, Tally,
-    in_rows,
+    Disk, Ended, Entry, InputFacts, Material, Outcomes, PLAN_FORMAT, Plan, Reason, RunDir, Stamp, StateDir,
+    Tally, in_rows,
 };
 use crate::view::{self, PlanRow, PlanView, Terminal};
 
 /// Carries out the command.
-pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
+pub fn plan(args: &PlanArgs, disk: &Disk) -> Result<Exit, Failure> {
     check_output(&args.output)?;
     let Prepared { ground, left_out, lists, input, options, job } =
         Prepared::new(&args.job, &args.input, &args.server, &args.limits, &args.select, false)?;
+    let disk = &ground::disk(disk, &ground.config)?;
     let fleet = &ground.fleet;
     let who = Who::found(ground.config.operator.as_deref());
     let mut live = Live::start(&args.output);
@@ -37,12 +38,12 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
     let run_id = format!("plan-{}", RunDir::name(None, input.name(), Stamp::now()));
     let callable = prepare::callable(&job);
     let (survey, reach) = if ground.is_sandbox {
-        (Survey::silent(fleet, &left_out), Reach::sandbox(&fleet.servers[0], None, &run_id, &job)?)
+        (Survey::silent(fleet, &left_out), Reach::sandbox(&fleet.servers[0], disk, None, &run_id, &job)?)
     } else {
         let is_out = |name: &str| fleet.servers.iter().zip(&left_out).any(|(s, out)| *out && s.name == name);
-        let credentials = reach::credentials(fleet, |server| is_out(&server.name))?;
+        let credentials = reach::credentials(fleet, disk, |server| is_out(&server.name))?;
         let reach = Reach::servers(fleet, &credentials, &run_id)?;
-        let state = StateDir::from_environment().map_err(state_failure)?;
+        let state = StateDir::from_environment(disk).map_err(state_failure)?;
         let alone = StateArgs { try_again: args.try_again, ..StateArgs::default() };
         let surveyor = Surveyor {
             fleet,
@@ -75,6 +76,7 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
         Look {
             job: &job,
             fleet,
+            disk,
             reach: &reach,
             runtime: &runtime,
             survey,
@@ -96,7 +98,7 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
         exit = exit.worse(Exit::WouldChange);
     }
     if let Some(to) = &args.output.output {
-        write_output(to, |out| material.write_results(out).map(drop))
+        write_output(disk, to, |out| material.write_results(out).map(drop))
             .with_context(|| format!("the plan could not be written to {}", to.display()))?;
     }
     if let Some(path) = &args.save {
@@ -106,7 +108,7 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
             options: options.clone(),
         };
         foreseen(&looked, &job, facts, &who.operator)
-            .save(path)
+            .save(disk, path)
             .with_context(|| format!("the plan could not be saved to {}", path.display()))?;
     }
     // Flags that name a server would have to be repeated, and may hold more than should be shown.

@@ -8,6 +8,7 @@ use crate::domain::Secret;
 use crate::engine::Way;
 use crate::fleet::{Fleet, Login, Server};
 use crate::job::Job;
+use crate::record::{Disk, Team};
 use crate::sandbox::{self, Sandbox, World};
 use crate::uapi::{Api, Credential, Endpoint, HttpOptions, HttpTransport, Trust};
 
@@ -29,9 +30,10 @@ pub struct Reach {
 
 /// Reads the secret of every login, so that a missing one is found before a run directory is made.
 /// Servers that are left out need none.
-pub fn credentials(fleet: &Fleet, is_left_out: impl Fn(&Server) -> bool) -> Result<Credentials> {
+pub fn credentials(fleet: &Fleet, disk: &Disk, is_left_out: impl Fn(&Server) -> bool) -> Result<Credentials> {
     let mut faults = Vec::new();
-    let mut read = |login: &Login| match login.credential.read() {
+    let group = disk.team().map(Team::gid);
+    let mut read = |login: &Login| match login.credential.read(group) {
         Ok(credential) => credential,
         Err(fault) => {
             faults.push(format!("{}: {fault}", login.name));
@@ -85,16 +87,26 @@ impl Reach {
     }
 
     /// Starts the embedded server, filled with the job's own mailboxes; its state is kept in `store`.
-    pub fn sandbox(server: &Server, store: Option<PathBuf>, run_id: &str, job: &Job) -> Result<Reach> {
+    pub fn sandbox(
+        server: &Server,
+        disk: &Disk,
+        store: Option<PathBuf>,
+        run_id: &str,
+        job: &Job,
+    ) -> Result<Reach> {
         let addresses = job.mailboxes.iter().map(|(_, address)| address);
         let world = World::for_mailboxes(SANDBOX, SANDBOX_TOKEN, addresses);
         let sandbox = Sandbox::start(sandbox::Options {
             world,
-            store,
+            store: store.clone(),
             log_requests: false,
             ..sandbox::Options::default()
         })
         .context("the embedded sandbox cannot be started")?;
+        // That server makes its own file.
+        if let Some(store) = &store {
+            disk.share_file(store).context("the embedded sandbox's state cannot be shared")?;
+        }
         let base: reqwest::Url = sandbox.url().parse().context("the sandbox's own address")?;
         let credential = Credential::Token(Secret::new(SANDBOX_TOKEN.to_owned()));
         let transports = server.logins.iter().map(|login| {

@@ -14,7 +14,7 @@ use crate::domain::Exit;
 use crate::engine::SomeLimits;
 use crate::fleet::{Config, Fleet, Server};
 use crate::job::{self, Job, Source};
-use crate::record::{RunDir, RunFacts};
+use crate::record::{Disk, RunDir, RunFacts};
 
 /// What a command says of the servers of an earlier run.
 pub struct ServerChoice<'a> {
@@ -27,6 +27,8 @@ pub struct ServerChoice<'a> {
 /// An earlier run, without its journal.
 pub struct Recorded {
     pub dir: RunDir,
+    /// Shared with the team that the configuration names.
+    pub disk: Disk,
     pub facts: RunFacts,
     pub settings: Settings,
     pub fleet: Fleet,
@@ -37,16 +39,22 @@ pub struct Recorded {
 
 impl Recorded {
     /// Opens the run that is named, for `what`.
-    pub fn open(named: &Path, choice: &ServerChoice<'_>, what: &str) -> Result<Recorded, Failure> {
+    pub fn open(
+        disk: &Disk,
+        named: &Path,
+        choice: &ServerChoice<'_>,
+        what: &str,
+    ) -> Result<Recorded, Failure> {
         let (config, _) = ground::config(choice.config, false)?;
-        let (dir, facts) = RunDir::open(named, &runs_dir(&config))?;
-        Recorded::from(dir, facts, config, choice, what)
+        let disk = ground::disk(disk, &config)?;
+        let found = RunDir::open(&disk, named, &runs_dir(&config))?;
+        Recorded::from(found, disk, config, choice, what)
     }
 
     /// The same for a run that has been found already.
     pub fn from(
-        dir: RunDir,
-        facts: RunFacts,
+        (dir, facts): (RunDir, RunFacts),
+        disk: Disk,
         config: Config,
         choice: &ServerChoice<'_>,
         what: &str,
@@ -66,7 +74,7 @@ impl Recorded {
         let altered =
             |fault| Failure::new(Exit::NotARun, anyhow!("{shown}: input.csv cannot be read again: {fault}"));
         let job = Arc::new(job::read(&input, &facts.input.options).map_err(altered)?);
-        Ok(Recorded { dir, facts, settings, fleet, input, job, config })
+        Ok(Recorded { dir, disk, facts, settings, fleet, input, job, config })
     }
 
     /// Where the embedded server of the run keeps its state.

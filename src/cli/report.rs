@@ -9,16 +9,17 @@ use super::run::runs_dir;
 use super::{Failure, ground, session, show};
 use crate::domain::Exit;
 use crate::job;
-use crate::record::{Material, Outcomes, RunDir, Stamp, write_whole};
+use crate::record::{Disk, Material, Outcomes, RunDir, Stamp};
 use crate::view;
 
 /// Carries out the command.
-pub fn report(args: &ReportArgs) -> Result<Exit, Failure> {
+pub fn report(args: &ReportArgs, disk: &Disk) -> Result<Exit, Failure> {
     if let Some(to) = &args.xlsx {
         check_place("--xlsx", to)?;
     }
     let (config, _) = ground::config(None, false)?;
-    let (dir, facts) = RunDir::open(&args.run_dir, &runs_dir(&config))?;
+    let disk = &ground::disk(disk, &config)?;
+    let (dir, facts) = RunDir::open(disk, &args.run_dir, &runs_dir(&config))?;
     let shown = dir.path().display();
     if facts.dry_run {
         let why =
@@ -67,7 +68,7 @@ pub fn report(args: &ReportArgs) -> Result<Exit, Failure> {
     }
     if let Some(to) = &args.xlsx {
         let beside = parent(to);
-        write_whole(to, |out| view::workbook(&report, &material, beside, out))
+        disk.write_whole(to, |out| view::workbook(&report, &material, beside, out))
             .with_context(|| format!("{} cannot be written", to.display()))?;
         written.push(to.clone());
     }

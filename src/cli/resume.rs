@@ -21,28 +21,31 @@ use super::survey::{self, Survey, Surveyor};
 use crate::domain::{ErrorClass, Exit, Status};
 use crate::fleet::{Fleet, Server};
 use crate::job::{Job, What};
-use crate::record::{Ended, Ledger, Material, Opened, Outcomes, RunDir, RunFacts, Stamp, StateDir, Summary};
+use crate::record::{
+    Disk, Ended, Estimate, Ledger, Material, Opened, Outcomes, RunDir, RunFacts, Stamp, StateDir, Summary,
+};
 
 /// Carries out the command.
-pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
+pub fn resume(args: &ResumeArgs, disk: &Disk) -> Result<Exit, Failure> {
     run::check_output(&args.output)?;
     let lists = args.select.lists()?;
     let mut live = Live::start(&args.output);
     let (config, _) = ground::config(args.config.as_deref(), false)?;
     let afterwards = Afterwards::new(&args.afterwards, &config)?;
+    let disk = &ground::disk(disk, &config)?;
     let runs_dir = runs_dir(&config);
-    let (dir, facts) = match &args.run_dir {
-        Some(named) => RunDir::open(named, &runs_dir)?,
-        None => newest(&runs_dir, &live)?,
+    let found = match &args.run_dir {
+        Some(named) => RunDir::open(disk, named, &runs_dir)?,
+        None => newest(disk, &runs_dir, &live)?,
     };
     let choice = ServerChoice {
         config: args.config.as_deref(),
         credential: &args.credential,
         limits: args.limits.some(),
     };
-    let recorded = Recorded::from(dir, facts, config, &choice, "resume")?;
+    let recorded = Recorded::from(found, disk.clone(), config, &choice, "resume")?;
     let store = recorded.sandbox_store();
-    let Recorded { dir, facts, settings, fleet, input, job, config } = recorded;
+    let Recorded { dir, facts, settings, fleet, input, job, config, .. } = recorded;
     let shown = dir.path().display();
     let left_out = args.select.which.left_out(&fleet)?;
     let opened = dir.open_journal(&facts, &job)?;
@@ -56,14 +59,16 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     args.guards.put_into(&mut reading);
     let plan = Plan::new(&job, &opened.ledger, args, &reading);
     if plan.is_empty() && opened.closed {
-        return nothing_to_do(&dir, &facts, &job, &opened, live, args);
+        return nothing_to_do(disk, &dir, &facts, &job, &opened, live, args);
     }
+
+    RunDir::check_room(disk, dir.path(), Estimate::new(&job, &input, plan.to_do.len()))?;
 
     let who = args.who.who(config.operator.as_deref());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let mut state = None;
     let (survey, reach, credentials) = if settings.sandbox {
-        let reach = Reach::sandbox(&fleet.servers[0], Some(store), &dir.run_id(), &job)?;
+        let reach = Reach::sandbox(&fleet.servers[0], disk, Some(store), &dir.run_id(), &job)?;
         (Survey::silent(&fleet, &left_out), reach, Vec::new())
     } else {
         let needed = plan.needed(&job, &opened.ledger, &fleet);
@@ -74,9 +79,9 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
                 .enumerate()
                 .any(|(number, known)| known.name == server.name && (left_out[number] || !needed[number]))
         };
-        let credentials = reach::credentials(&fleet, is_out)?;
+        let credentials = reach::credentials(&fleet, disk, is_out)?;
         let reach = Reach::servers(&fleet, &credentials, &dir.run_id())?;
-        let state = state.insert(StateDir::from_environment().map_err(state_failure)?);
+        let state = state.insert(StateDir::from_environment(disk).map_err(state_failure)?);
         let surveyor = Surveyor {
             fleet: &fleet,
             credentials: &credentials,
@@ -154,7 +159,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     }
     // Idle connections are not waited for.
     runtime.shutdown_background();
-    run::finish(live, &dir, &facts, &args.output, &afterwards, closed)
+    run::finish(live, disk, &dir, &facts, &args.output, &afterwards, closed)
 }
 
 /// The flags that say what is taken up.
@@ -274,6 +279,7 @@ fn without_call(op: u32, status: Status, class: Option<ErrorClass>, error: &str)
 
 /// A run that is through: nothing is sent, nothing is written, and its own exit code is given.
 fn nothing_to_do(
+    disk: &Disk,
     dir: &RunDir,
     facts: &RunFacts,
     job: &Job,
@@ -306,14 +312,14 @@ fn nothing_to_do(
     let (elapsed, stopped, again, refused) = (Duration::ZERO, None, Vec::new(), Vec::new());
     let closed = Closed { exit, summary, tally, left: 0, stopped, elapsed, again, refused };
     // Nothing has happened that anybody else would have to know.
-    run::finish(live, dir, facts, &args.output, &Afterwards::default(), closed)
+    run::finish(live, disk, dir, facts, &args.output, &Afterwards::default(), closed)
 }
 
 /// The newest run that can be resumed, if it is not older than a day.
-fn newest(runs_dir: &Path, live: &Live) -> Result<(RunDir, RunFacts), Failure> {
+fn newest(disk: &Disk, runs_dir: &Path, live: &Live) -> Result<(RunDir, RunFacts), Failure> {
     const DAY_MS: u32 = 24 * 60 * 60 * 1000;
     for path in RunDir::list(runs_dir) {
-        let Ok((dir, facts)) = RunDir::open(&path, runs_dir) else { continue };
+        let Ok((dir, facts)) = RunDir::open(disk, &path, runs_dir) else { continue };
         if facts.dry_run || !waits_for_resume(&dir) {
             continue;
         }

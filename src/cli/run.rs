@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use super::afterwards::Afterwards;
 use super::args::RunArgs;
-use super::ground::Ground;
+use super::ground::{self, Ground};
 use super::prepare::{self, Prepared};
 use super::report::check_place;
 use super::route::{Routed, Routing};
@@ -22,7 +22,9 @@ use super::{Failure, person};
 use crate::domain::Exit;
 use crate::engine::ChannelOrder;
 use crate::job::{Job, Source};
-use crate::record::{FORMAT, InputFacts, Material, Outcomes, Plan, RunDir, RunFacts, SessionFigures, Stamp};
+use crate::record::{
+    Disk, FORMAT, InputFacts, Material, Outcomes, Plan, RunDir, RunFacts, SessionFigures, Stamp,
+};
 
 /// Where runs are kept unless something else is said.
 const RUNS_DIR: &str = "mailsweep-runs";
@@ -33,10 +35,11 @@ pub fn runs_dir(config: &crate::fleet::Config) -> PathBuf {
 }
 
 /// Carries out the command.
-pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
+pub fn run(args: &RunArgs, disk: &Disk) -> Result<Exit, Failure> {
     check_output(&args.output)?;
     let Prepared { ground, left_out, lists, input, options, job } =
         Prepared::new(&args.job, &args.input, &args.server, &args.limits, &args.select, args.dry_run)?;
+    let disk = &ground::disk(disk, &ground.config)?;
     let afterwards = Afterwards::new(&args.afterwards, &ground.config)?;
     let who = args.who.who_and_why(&ground.config)?;
     let plan = args.plan.as_ref().map(|path| Plan::read(path, &job, &options)).transpose();
@@ -81,13 +84,14 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let runs_dir = runs_dir(&ground.config);
     if args.dry_run {
         let routed = route(&Survey::silent(fleet, &left_out));
-        return rehearse(args, &runs_dir, facts, &input, &job, &ground, &routed, live);
+        return rehearse(args, disk, &runs_dir, facts, &input, &job, &ground, &routed, live);
     }
 
     let has_calls = !prepare::callable(&job).is_empty();
     let start = Start {
         facts: facts.clone(),
         who,
+        disk,
         settings: &settings,
         input: &input,
         job: &job,
@@ -114,6 +118,7 @@ pub fn state_failure(fault: crate::record::StateError) -> Failure {
 /// The last things that `run`, `resume` and `undo` do alike: results elsewhere, others told, summary, exit code.
 pub fn finish(
     live: Live,
+    disk: &Disk,
     dir: &RunDir,
     facts: &RunFacts,
     output: &super::args::OutputArgs,
@@ -122,7 +127,7 @@ pub fn finish(
 ) -> Result<Exit, Failure> {
     let mut exit = closed.exit;
     if let Some(to) = &output.output
-        && let Err(fault) = copy_results(dir, to)
+        && let Err(fault) = copy_results(disk, dir, to)
     {
         live.say(&format!("the results could not be written to {}: {fault}", to.display()));
         // With -q this line has taken the place of some.
@@ -130,7 +135,7 @@ pub fn finish(
         exit = exit.worse(Exit::Incomplete);
         closed.summary.exit_code = exit.code();
     }
-    afterwards.tell(dir, &facts.input.name, &closed.summary, &closed.tally, &live);
+    afterwards.tell(disk, dir, &facts.input.name, &closed.summary, &closed.tally, &live);
     live.close(dir, output, &closed, exit);
     Ok(exit)
 }
@@ -144,16 +149,17 @@ pub fn check_output(output: &super::args::OutputArgs) -> anyhow::Result<()> {
     check_place("--output", to)
 }
 
-fn copy_results(dir: &RunDir, to: &Path) -> std::io::Result<()> {
+fn copy_results(disk: &Disk, dir: &RunDir, to: &Path) -> std::io::Result<()> {
     if to.canonicalize().is_ok_and(|to| dir.results().canonicalize().is_ok_and(|results| results == to)) {
         return Ok(());
     }
     let mut from = std::fs::File::open(dir.results())?;
-    write_output(to, |mut out| std::io::copy(&mut from, &mut out).map(|_| ()))
+    write_output(disk, to, |mut out| std::io::copy(&mut from, &mut out).map(|_| ()))
 }
 
 /// Writes what `-o` asks for: a file, or standard output.
 pub fn write_output(
+    disk: &Disk,
     to: &Path,
     fill: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
@@ -165,13 +171,14 @@ pub fn write_output(
             other => other,
         };
     }
-    fill(&mut std::fs::File::create(to)?)
+    disk.write_out(to, fill)
 }
 
 /// A dry run: the same files but for the journal, and not one connection.
 #[expect(clippy::too_many_arguments, reason = "all that a run has settled by then")]
 fn rehearse(
     args: &RunArgs,
+    disk: &Disk,
     runs_dir: &Path,
     facts: RunFacts,
     input: &Source,
@@ -183,7 +190,7 @@ fn rehearse(
     let begun = Instant::now();
     let title = format!("Dry run of {}: nothing is sent", input.name());
     live.preview(&title, job, &ground.fleet, routed, Vec::new(), args.run_dir.as_deref());
-    let dir = RunDir::create(args.run_dir.as_deref(), runs_dir, input.name(), facts.started_at)?;
+    let dir = RunDir::create(disk, args.run_dir.as_deref(), runs_dir, input.name(), facts.started_at)?;
     let facts = RunFacts { run_id: dir.run_id(), ..facts };
     dir.write_facts(&facts, input)?;
     let kept = dir.input()?;
@@ -216,5 +223,5 @@ fn rehearse(
     let (elapsed, stopped, again, refused) = (begun.elapsed(), None, Vec::new(), Vec::new());
     let closed = Closed { exit, summary, tally, left: 0, stopped, elapsed, again, refused };
     // A rehearsal is nobody else's business.
-    finish(live, &dir, &facts, &args.output, &Afterwards::default(), closed)
+    finish(live, disk, &dir, &facts, &args.output, &Afterwards::default(), closed)
 }

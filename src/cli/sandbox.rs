@@ -12,19 +12,19 @@ use super::Failure;
 use super::args::SandboxArgs;
 use super::{sandbox_fleet, show};
 use crate::domain::Exit;
-use crate::record::{create_dir, write_whole};
+use crate::record::Disk;
 use crate::sandbox::{Options, Sandbox, Script, World};
 use crate::view;
 
 /// Serves until a signal comes.
-pub fn serve(args: &SandboxArgs) -> Result<Exit, Failure> {
+pub fn serve(args: &SandboxArgs, disk: &Disk) -> Result<Exit, Failure> {
     let script = match &args.faults {
         Some(text) => text.parse::<Script>().map_err(|fault| anyhow!("--faults {text}: {fault}"))?,
         None => Script::default(),
     };
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from("mailsweep-sandbox"));
     if let Some(servers) = args.servers {
-        return sandbox_fleet::serve(args, servers, &script, &dir);
+        return sandbox_fleet::serve(args, disk, servers, &script, &dir);
     }
     let world = World::seeded(args.seed);
     let (latency, seed, port, capacity) = (args.latency, args.seed, args.port, args.capacity);
@@ -34,7 +34,7 @@ pub fn serve(args: &SandboxArgs) -> Result<Exit, Failure> {
     let sandbox = Sandbox::start(options).with_context(|| {
         format!("the sandbox cannot listen on port {port} of loopback; try another --port")
     })?;
-    let how = lay_out(&sandbox, &dir)?;
+    let how = lay_out(&sandbox, disk, &dir)?;
     say_until_signalled(&how)?;
     show::say(&format!("sandbox: {} requests served", sandbox.requests_seen()));
     Ok(Exit::Ok)
@@ -59,8 +59,8 @@ pub(super) fn say_until_signalled(how: &str) -> Result<(), Failure> {
 }
 
 /// Makes the directory if it is not there.
-pub(super) fn make_dir(dir: &Path) -> Result<(), Failure> {
-    match create_dir(dir) {
+pub(super) fn make_dir(disk: &Disk, dir: &Path) -> Result<(), Failure> {
+    match disk.create_dir(dir) {
         Err(fault) if fault.kind() != std::io::ErrorKind::AlreadyExists => Err(unwritable(dir, &fault)),
         _ => Ok(()),
     }
@@ -71,8 +71,8 @@ pub(super) fn unwritable(dir: &Path, fault: &std::io::Error) -> Failure {
 }
 
 /// Writes each account's token and a job for it; returns how to use them.
-fn lay_out(sandbox: &Sandbox, dir: &Path) -> Result<String, Failure> {
-    make_dir(dir)?;
+fn lay_out(sandbox: &Sandbox, disk: &Disk, dir: &Path) -> Result<String, Failure> {
+    make_dir(disk, dir)?;
     let unwritable = |fault: std::io::Error| unwritable(dir, &fault);
     let world = sandbox.world();
     let mut text = format!("An imitation of cPanel serves on {}. Nothing real is touched.\n", sandbox.url());
@@ -82,8 +82,8 @@ fn lay_out(sandbox: &Sandbox, dir: &Path) -> Result<String, Failure> {
         let job_file = dir.join(format!("{user}.csv"));
         let addresses: Vec<String> =
             world.mailboxes().filter(|(_, owner, _)| *owner == user).map(|(address, ..)| address).collect();
-        write_whole(&token_file, |out| writeln!(out, "{token}")).map_err(unwritable)?;
-        write_whole(&job_file, |out| {
+        disk.write_whole(&token_file, |out| writeln!(out, "{token}")).map_err(unwritable)?;
+        disk.write_whole(&job_file, |out| {
             writeln!(out, "email,action,channel")?;
             addresses.iter().try_for_each(|address| writeln!(out, "{address},suspend,login+outgoing"))
         })

@@ -12,7 +12,7 @@ use super::args::SandboxArgs;
 use super::sandbox::{make_dir, say_until_signalled, unwritable};
 use super::show;
 use crate::domain::Exit;
-use crate::record::write_whole;
+use crate::record::Disk;
 use crate::sandbox::{Authority, Options, Sandbox, Script, Tls, World};
 use crate::view;
 
@@ -23,7 +23,13 @@ struct Server {
 }
 
 /// Serves until a signal comes.
-pub(super) fn serve(args: &SandboxArgs, servers: u16, script: &Script, dir: &Path) -> Result<Exit, Failure> {
+pub(super) fn serve(
+    args: &SandboxArgs,
+    disk: &Disk,
+    servers: u16,
+    script: &Script,
+    dir: &Path,
+) -> Result<Exit, Failure> {
     let authority = args.tls.then(Authority::new).transpose().context("no certificate can be made")?;
     let worlds = World::seeded_fleet(args.seed, servers.into(), args.accounts, args.mailboxes);
     let mut fleet = Vec::new();
@@ -50,8 +56,8 @@ pub(super) fn serve(args: &SandboxArgs, servers: u16, script: &Script, dir: &Pat
         })?;
         fleet.push(Server { name: format!("web{:02}", index + 1), sandbox });
     }
-    make_dir(dir)?;
-    lay_out(&fleet, authority.as_ref(), dir).map_err(|fault| unwritable(dir, &fault))?;
+    make_dir(disk, dir)?;
+    lay_out(&fleet, authority.as_ref(), disk, dir).map_err(|fault| unwritable(dir, &fault))?;
     say_until_signalled(&how(&fleet, dir))?;
     for Server { name, sandbox } in &fleet {
         show::say(&format!("sandbox: {name}: {} requests served", sandbox.requests_seen()));
@@ -60,7 +66,7 @@ pub(super) fn serve(args: &SandboxArgs, servers: u16, script: &Script, dir: &Pat
 }
 
 /// Writes the configuration, what it names, and the job.
-fn lay_out(fleet: &[Server], authority: Option<&Authority>, dir: &Path) -> io::Result<()> {
+fn lay_out(fleet: &[Server], authority: Option<&Authority>, disk: &Disk, dir: &Path) -> io::Result<()> {
     // Whole paths: who reads the configuration may stand elsewhere.
     let whole = std::path::absolute(dir)?;
     let place = |file: &str| toml_text(&whole.join(file));
@@ -69,7 +75,7 @@ fn lay_out(fleet: &[Server], authority: Option<&Authority>, dir: &Path) -> io::R
         let world = sandbox.world();
         let Some((user, token, _)) = world.whm_users().next() else { continue };
         let token_file = format!("{name}.token");
-        write_whole(&dir.join(&token_file), |out| writeln!(out, "{token}"))?;
+        disk.write_whole(&dir.join(&token_file), |out| writeln!(out, "{token}"))?;
         let url = sandbox.url();
         let _ = write!(
             config,
@@ -81,10 +87,10 @@ fn lay_out(fleet: &[Server], authority: Option<&Authority>, dir: &Path) -> io::R
         }
     }
     if let Some(authority) = authority {
-        write_whole(&dir.join("ca.pem"), |out| out.write_all(authority.pem().as_bytes()))?;
+        disk.write_whole(&dir.join("ca.pem"), |out| out.write_all(authority.pem().as_bytes()))?;
     }
-    write_whole(&dir.join("mailsweep.toml"), |out| out.write_all(config.as_bytes()))?;
-    write_whole(&dir.join("job.csv"), |out| {
+    disk.write_whole(&dir.join("mailsweep.toml"), |out| out.write_all(config.as_bytes()))?;
+    disk.write_whole(&dir.join("job.csv"), |out| {
         writeln!(out, "email,action,channel")?;
         for Server { sandbox, .. } in fleet {
             let world = sandbox.world();

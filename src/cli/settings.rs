@@ -19,7 +19,11 @@ pub struct Settings {
     /// Whether the server is the embedded one.
     pub sandbox: bool,
     /// Where the embedded one keeps its state, if not in the run's own directory.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::fleet::recorded_path::optional"
+    )]
     pub sandbox_in: Option<PathBuf>,
     /// Which channels go first.
     pub channel_order: ChannelOrder,

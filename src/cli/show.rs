@@ -63,7 +63,11 @@ pub struct Live {
 impl Live {
     pub fn start(voice: impl Into<Voice>) -> Live {
         let Voice { quiet, verbose, log } = voice.into();
-        let reporter = Reporter::start(Options::stderr(quiet, verbose, log));
+        let options = Options::stderr(quiet, verbose, log);
+        // Hundreds of runs in a test have nothing to say to whoever reads its outcome.
+        #[cfg(test)]
+        let options = Options { writer: Box::new(std::io::sink()), ..options };
+        let reporter = Reporter::start(options);
         let notices = reporter.notices();
         Live { reporter, notices, quiet }
     }

@@ -19,13 +19,14 @@ use super::{Failure, held, prepare};
 use crate::domain::Exit;
 use crate::fleet::Fleet;
 use crate::job::{Job, Source};
-use crate::record::{Ledger, RunDir, RunFacts, StateDir};
+use crate::record::{Disk, Estimate, Ledger, RunDir, RunFacts, StateDir};
 
 /// What is to be started.
 pub struct Start<'a> {
     /// What the run is, but for its name.
     pub facts: RunFacts,
     pub who: Who,
+    pub disk: &'a Disk,
     pub settings: &'a Settings,
     pub input: &'a Source,
     pub job: &'a Arc<Job>,
@@ -56,16 +57,18 @@ impl Start<'_> {
         route: impl FnOnce(&Survey) -> Routed,
         before: impl FnOnce(&RunDir) -> Result<(), Failure>,
     ) -> Result<Exit, Failure> {
-        let Start { facts, who, settings, input, job, fleet, left_out, needed, .. } = self;
+        let Start { facts, who, disk, settings, input, job, fleet, left_out, needed, .. } = self;
         // What could still go wrong before the first call goes wrong before the question.
         let is_out = |name: &str| {
             (0..left_out.len()).any(|n| fleet.servers[n].name == name && (left_out[n] || !needed[n]))
         };
         let credentials = match settings.sandbox {
             true => Vec::new(),
-            false => reach::credentials(fleet, |server| is_out(&server.name))?,
+            false => reach::credentials(fleet, disk, |server| is_out(&server.name))?,
         };
         RunDir::check(self.run_dir)?;
+        let room = Estimate::new(job, input, prepare::callable(job).len());
+        RunDir::check_room(disk, self.run_dir.unwrap_or(self.runs_dir), room)?;
         let at = facts.started_at;
         let run_id = RunDir::name(self.run_dir, input.name(), at);
         let runtime =
@@ -75,7 +78,7 @@ impl Start<'_> {
         let mut state = None;
         let mut survey = if settings.sandbox {
             if let Some(store) = &settings.sandbox_in {
-                reach = Some(Reach::sandbox(&fleet.servers[0], Some(store.clone()), &run_id, job)?);
+                reach = Some(Reach::sandbox(&fleet.servers[0], disk, Some(store.clone()), &run_id, job)?);
             }
             Survey::silent(fleet, left_out)
         } else {
@@ -83,7 +86,7 @@ impl Start<'_> {
                 show::can_ask(self.named)?;
             }
             let reach = reach.insert(Reach::servers(fleet, &credentials, &run_id)?);
-            let state = state.insert(StateDir::from_environment().map_err(state_failure)?);
+            let state = state.insert(StateDir::from_environment(disk).map_err(state_failure)?);
             let surveyor = Surveyor {
                 fleet,
                 credentials: &credentials,
@@ -107,12 +110,12 @@ impl Start<'_> {
             show::may_go_on(self.named)?;
         }
 
-        let dir = RunDir::create(self.run_dir, self.runs_dir, input.name(), at)?;
+        let dir = RunDir::create(disk, self.run_dir, self.runs_dir, input.name(), at)?;
         let facts = RunFacts { run_id: dir.run_id(), ..facts };
         dir.write_facts(&facts, input)?;
         let journal = dir.start_journal(&facts)?;
         let reach = match reach {
-            None => Reach::sandbox(&fleet.servers[0], Some(dir.sandbox()), &dir.run_id(), job)?,
+            None => Reach::sandbox(&fleet.servers[0], disk, Some(dir.sandbox()), &dir.run_id(), job)?,
             Some(reach) if settings.sandbox || dir.run_id() == run_id => reach,
             // The name was taken; what reaches the servers' logs must be the run's own.
             Some(_) => Reach::servers(fleet, &credentials, &dir.run_id())?,
@@ -151,6 +154,6 @@ impl Start<'_> {
         }
         // Idle connections are not waited for.
         runtime.shutdown_background();
-        finish(live, &dir, &facts, self.output, self.afterwards, closed)
+        finish(live, disk, &dir, &facts, self.output, self.afterwards, closed)
     }
 }

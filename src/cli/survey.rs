@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use anyhow::Result;
-
+use super::Failure;
 use super::args::StateArgs;
 use super::person;
 use super::reach::{Credentials, Reach};
+use super::run::state_failure;
 use super::show::Live;
 use crate::domain::ErrorClass;
 use crate::engine::{self, Inquiry, Known, Limiter, Limits, Listed};
@@ -73,7 +73,7 @@ impl Surveyor<'_> {
         left_out: &[bool],
         is_needed: impl Fn(usize) -> bool,
         runtime: &tokio::runtime::Runtime,
-    ) -> Result<Survey> {
+    ) -> Result<Survey, Failure> {
         let Survey { mut heard, mut known, mut asked, .. } = Survey::silent(self.fleet, left_out);
         let mut limiters: Vec<Limiter> =
             self.fleet.servers.iter().map(|server| Limiter::new(&server.limits)).collect();
@@ -97,7 +97,8 @@ impl Surveyor<'_> {
                     close(server, &mut heard[number], &mut known[number], ErrorClass::ServerInUse, why);
                 }
                 Err(LockError::InUse(_)) => {}
-                Err(fault) => return Err(fault.into()),
+                Err(LockError::State(fault)) => return Err(state_failure(fault)),
+                Err(fault @ LockError::Interrupted) => return Err(anyhow::Error::from(fault).into()),
             }
         }
         for number in wanted.iter().copied() {

@@ -24,10 +24,12 @@ use super::survey::Survey;
 use super::{Failure, person, session};
 use crate::domain::{ErrorClass, Exit, Flag, Function, Status};
 use crate::job::{self, InputOptions, Job, MailboxId, Source};
-use crate::record::{Entry, FORMAT, InputFacts, Ledger, Opened, Places, RunFacts, Settled, Stamp, in_rows};
+use crate::record::{
+    Disk, Entry, FORMAT, InputFacts, Ledger, Opened, Places, RunFacts, Settled, Stamp, in_rows,
+};
 
 /// Carries out the command.
-pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
+pub fn undo(args: &UndoArgs, disk: &Disk) -> Result<Exit, Failure> {
     check_output(&args.output)?;
     let lists = args.select.lists()?;
     let choice = ServerChoice {
@@ -35,7 +37,7 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
         credential: &args.credential,
         limits: args.limits.some(),
     };
-    let run = Recorded::open(&args.run_dir, &choice, "undo")?;
+    let run = Recorded::open(disk, &args.run_dir, &choice, "undo")?;
     let afterwards = Afterwards::new(&args.afterwards, &run.config)?;
     let who = args.who.who_and_why(&run.config)?;
     let left_out = args.select.which.left_out(&run.fleet)?;
@@ -94,6 +96,7 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
     let start = Start {
         facts,
         who,
+        disk: &run.disk,
         settings: &settings,
         input: &input,
         job: &job,

@@ -20,11 +20,11 @@ use super::{Failure, session};
 use crate::domain::{Exit, Status};
 use crate::engine::{Signal, Stop};
 use crate::job::Job;
-use crate::record::{Ledger, Recheck, Rechecks, Stamp, StateDir};
+use crate::record::{Disk, Ledger, Recheck, Rechecks, Stamp, StateDir};
 use crate::view::{self, Terminal, VerifyView};
 
 /// Carries out the command.
-pub fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
+pub fn verify(args: &VerifyArgs, disk: &Disk) -> Result<Exit, Failure> {
     super::run::check_output(&args.output)?;
     let lists = args.select.lists()?;
     let choice = ServerChoice {
@@ -32,8 +32,8 @@ pub fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
         credential: &args.credential,
         limits: args.limits.some(),
     };
-    let run = Recorded::open(&args.run_dir, &choice, "verify")?;
-    let Recorded { dir, facts, fleet, job, .. } = &run;
+    let run = Recorded::open(disk, &args.run_dir, &choice, "verify")?;
+    let Recorded { dir, disk, facts, fleet, job, .. } = &run;
     let left_out = args.select.which.left_out(fleet)?;
     let seen = dir.look(facts, job)?;
     let ledger = &seen.record.ledger;
@@ -42,16 +42,16 @@ pub fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
     let who = Who::found(run.config.operator.as_deref());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let (mut survey, reach) = if run.settings.sandbox {
-        let reach = Reach::sandbox(&fleet.servers[0], Some(run.sandbox_store()), &dir.run_id(), job)?;
+        let reach = Reach::sandbox(&fleet.servers[0], disk, Some(run.sandbox_store()), &dir.run_id(), job)?;
         (Survey::silent(fleet, &left_out), reach)
     } else {
         let needed = needed(&run, ledger, &to_do);
         let is_out = |name: &str| {
             (0..left_out.len()).any(|n| fleet.servers[n].name == name && (left_out[n] || !needed[n]))
         };
-        let credentials = reach::credentials(fleet, |server| is_out(&server.name))?;
+        let credentials = reach::credentials(fleet, disk, |server| is_out(&server.name))?;
         let reach = Reach::servers(fleet, &credentials, &dir.run_id())?;
-        let state = StateDir::from_environment().map_err(state_failure)?;
+        let state = StateDir::from_environment(disk).map_err(state_failure)?;
         let alone = StateArgs { try_again: args.try_again, ..StateArgs::default() };
         let surveyor = Surveyor {
             fleet,
@@ -87,6 +87,7 @@ pub fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
             Look {
                 job,
                 fleet,
+                disk,
                 reach: &reach,
                 runtime: &runtime,
                 survey: std::mem::replace(&mut survey, again),
@@ -181,7 +182,7 @@ fn tell(
         Rechecks { job: &run.job, places: looked.ledger.places(), reasons: &handle, list, at: Stamp::now() };
     let path = run.dir.write_rechecks(&findings)?;
     if let Some(to) = &args.output.output {
-        super::run::write_output(to, |out| findings.write(out))
+        super::run::write_output(&run.disk, to, |out| findings.write(out))
             .with_context(|| format!("what was found could not be written to {}", to.display()))?;
     }
     let mut exit =

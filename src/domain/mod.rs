@@ -9,6 +9,7 @@ mod exit;
 mod operation;
 mod outcome;
 mod secret;
+mod shell;
 mod state;
 mod text;
 
@@ -17,5 +18,6 @@ pub use exit::Exit;
 pub use operation::{Action, Channel, Flag, Flags, Function, Target, UnknownWord};
 pub use outcome::{ErrorClass, Status};
 pub use secret::Secret;
+pub use shell::{command, quote};
 pub use state::State;
-pub use text::{clean, clip};
+pub use text::{clean, clip, is_printable};

@@ -17,6 +17,11 @@ pub fn clean(text: &str) -> String {
     out
 }
 
+/// Whether a character shows as itself.
+pub fn is_printable(c: char) -> bool {
+    c == ' ' || !clean(c.encode_utf8(&mut [0; 4])).is_empty()
+}
+
 /// At most `max` characters of the text; what was cut shows as an ellipsis.
 pub fn clip(text: &str, max: usize) -> String {
     match text.char_indices().nth(max) {

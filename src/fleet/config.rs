@@ -31,6 +31,8 @@ pub struct Config {
     pub protect: Protect,
     /// Where runs are kept, absolute.
     pub runs_dir: Option<PathBuf>,
+    /// The group whose members share runs.
+    pub run_group: Option<String>,
     /// Who runs it.
     pub operator: Option<String>,
     /// Why it is run.
@@ -177,6 +179,7 @@ fn top(
     Config {
         protect,
         runs_dir: around.path_at(&section, "runs_dir", faults),
+        run_group: text("run_group", faults),
         operator: text("operator", faults),
         ticket: text("ticket", faults),
         require_ticket: section.yes("require_ticket", faults),

@@ -1,13 +1,15 @@
 //! Where a token or password comes from. What is stored with a run is the place, never the secret.
 
+use std::fs::Metadata;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::Secret;
+use crate::domain::{Secret, command};
 use crate::uapi::Credential;
 
 /// The place that a secret is read from, each time a session begins.
@@ -15,13 +17,13 @@ use crate::uapi::Credential;
 #[serde(rename_all = "snake_case")]
 pub enum CredentialSource {
     /// A file whose one line is an API token.
-    TokenFile(PathBuf),
+    TokenFile(#[serde(with = "super::recorded_path")] PathBuf),
     /// A shell command that prints an API token.
     TokenCommand(String),
     /// An environment variable that holds an API token.
     TokenEnv(String),
     /// A file whose one line is the account's password.
-    PasswordFile(PathBuf),
+    PasswordFile(#[serde(with = "super::recorded_path")] PathBuf),
     /// An environment variable that holds the account's password.
     PasswordEnv(String),
 }
@@ -38,6 +40,16 @@ pub enum CredentialError {
         path: String,
         /// Why.
         fault: std::io::Error,
+    },
+    /// Somebody else can read the file.
+    #[error("the {what} file {path} {why}")]
+    Open {
+        /// Token or password.
+        what: &'static str,
+        /// The file.
+        path: String,
+        /// Who can, and what to type.
+        why: String,
     },
     /// The variable is not set.
     #[error("the variable {0} is not set, or is not text")]
@@ -67,24 +79,25 @@ const MAX_SECRET: u64 = 4096;
 const COMMAND_TIME: Duration = Duration::from_secs(30);
 
 impl CredentialSource {
-    /// Reads the secret.
+    /// Reads the secret. A file with it may be open to its owner, and to the group of this number, if
+    /// one is given.
     ///
     /// # Errors
-    /// If there is none, or it is not one line of printable text.
-    pub fn read(&self) -> Result<Credential, CredentialError> {
+    /// If there is none, it is not one line of printable text, or others can read its file.
+    pub fn read(&self, group: Option<u32>) -> Result<Credential, CredentialError> {
         let (text, place) = match self {
             CredentialSource::TokenFile(path) => {
-                (read_file("token", path)?, format!("the token file {}", path.display()))
+                (read_file("token", path, group)?, format!("the token file {}", path.display()))
             }
             CredentialSource::PasswordFile(path) => {
-                (read_file("password", path)?, format!("the password file {}", path.display()))
+                (read_file("password", path, group)?, format!("the password file {}", path.display()))
             }
             CredentialSource::TokenEnv(name) | CredentialSource::PasswordEnv(name) => {
                 let text = std::env::var(name).map_err(|_| CredentialError::Env(name.clone()))?;
                 (text, format!("the variable {name}"))
             }
             CredentialSource::TokenCommand(command) => {
-                (run(command)?, format!("what the token command `{command}` printed"))
+                (run(command, COMMAND_TIME)?, format!("what the token command `{command}` printed"))
             }
         };
         let secret = one_line(&text).map_err(|why| CredentialError::Shape { place, why })?;
@@ -112,16 +125,37 @@ fn one_line(text: &str) -> Result<Secret, &'static str> {
     }
 }
 
-fn read_file(what: &'static str, path: &Path) -> Result<String, CredentialError> {
+fn read_file(what: &'static str, path: &Path, group: Option<u32>) -> Result<String, CredentialError> {
     let fault = |fault| CredentialError::File { what, path: path.display().to_string(), fault };
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(fault)?;
+    if let Some(why) = open_to_others(path, &file.metadata().map_err(fault)?, group) {
+        return Err(CredentialError::Open { what, path: path.display().to_string(), why });
+    }
     file.take(MAX_SECRET + 1).read_to_string(&mut text).map_err(fault)?;
     Ok(text)
 }
 
+/// Who beside its owner and the group can read a file or put something else into it, and what mends
+/// that. What is no file, such as the pipe of a shell's `<(…)`, has a mode too.
+fn open_to_others(path: &Path, found: &Metadata, group: Option<u32>) -> Option<String> {
+    const OF_GROUP: u32 = 0o060;
+    const OF_OTHERS: u32 = 0o006;
+    let mode = found.mode() & 0o777;
+    let is_the_teams = group == Some(found.gid());
+    let (who, mended) = if mode & OF_OTHERS != 0 {
+        ("everybody", if is_the_teams && mode & OF_GROUP != 0 { "640" } else { "600" })
+    } else if mode & OF_GROUP != 0 && !is_the_teams {
+        ("its group", "600")
+    } else {
+        return None;
+    };
+    let words = ["chmod".as_ref(), mended.as_ref(), path.as_os_str()];
+    Some(format!("is open to {who} (mode {mode:03o}): {}", command(words)))
+}
+
 /// Runs a command in the shell and returns what it printed.
-fn run(command: &str) -> Result<String, CredentialError> {
+fn run(command: &str, patience: Duration) -> Result<String, CredentialError> {
     let failed = |why: String| CredentialError::Command { command: command.to_owned(), why };
     let mut child = Command::new("/bin/sh")
         .args(["-c", command])
@@ -136,14 +170,14 @@ fn run(command: &str) -> Result<String, CredentialError> {
         let read = stdout.map(|out| out.take(MAX_SECRET + 1).read_to_string(&mut text));
         let _ = tell.send(read.transpose().map(|_| text));
     });
-    let deadline = Instant::now() + COMMAND_TIME;
+    let deadline = Instant::now() + patience;
     let status = loop {
         match child.try_wait().map_err(|e| failed(e.to_string()))? {
             Some(status) => break status,
             None if Instant::now() >= deadline => {
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(failed(format!("did not end within {} seconds", COMMAND_TIME.as_secs())));
+                return Err(failed(format!("did not end within {} seconds", patience.as_secs_f32())));
             }
             None => std::thread::sleep(Duration::from_millis(10)),
         }
@@ -160,42 +194,4 @@ fn run(command: &str) -> Result<String, CredentialError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn token(source: &CredentialSource) -> Result<String, String> {
-        match source.read() {
-            Ok(Credential::Token(secret) | Credential::Password(secret)) => Ok(secret.expose().to_owned()),
-            Err(fault) => Err(fault.to_string()),
-        }
-    }
-
-    #[test]
-    fn a_file_holds_one_line() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("token");
-        for (text, expected) in [("T0KEN\n", Ok("T0KEN")), ("T0KEN\r\n", Ok("T0KEN")), ("T0KEN", Ok("T0KEN"))]
-        {
-            std::fs::write(&path, text).unwrap();
-            assert_eq!(token(&CredentialSource::TokenFile(path.clone())), expected.map(str::to_owned));
-        }
-        for text in ["", "\n", "T0KEN\nT0KEN2\n", " T0KEN", "T0\u{1b}KEN", &"T0KEN".repeat(2000)] {
-            std::fs::write(&path, text).unwrap();
-            let error = token(&CredentialSource::TokenFile(path.clone())).unwrap_err();
-            assert!(!error.contains("T0") && error.contains("token file"), "{error}");
-        }
-        let error = token(&CredentialSource::PasswordFile(dir.path().join("none"))).unwrap_err();
-        assert!(error.contains("password file") && error.contains("cannot be read"), "{error}");
-    }
-
-    #[test]
-    fn a_command_prints_the_token_or_says_why_not() {
-        assert_eq!(token(&CredentialSource::TokenCommand("echo T0KEN".into())), Ok("T0KEN".into()));
-        for (command, why) in
-            [("exit 3", "failed"), ("printf 'a\\nb\\n'", "more than one line"), ("true", "is empty")]
-        {
-            let error = token(&CredentialSource::TokenCommand(command.into())).unwrap_err();
-            assert!(error.contains(why) && error.contains(command), "{error}");
-        }
-    }
-}
+mod tests;

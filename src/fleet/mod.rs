@@ -7,6 +7,7 @@ mod check;
 mod config;
 mod credential;
 mod protect;
+pub(crate) mod recorded_path;
 mod routing;
 mod server;
 

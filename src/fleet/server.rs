@@ -140,6 +140,7 @@ pub struct Server {
     /// Where to connect instead of to the address's host and port: HOST:PORT.
     pub connect_to: Option<String>,
     /// Certificates to trust, PEM, in place of the machine's own. An absolute path.
+    #[serde(default, with = "super::recorded_path::optional")]
     pub ca_file: Option<PathBuf>,
     /// SHA-256 of the public key that the server's certificate must have: 64 lower-case hex digits.
     pub pin_sha256: Option<String>,

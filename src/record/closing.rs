@@ -3,7 +3,6 @@
 
 use std::io::{self, Write};
 
-use super::disk;
 use super::entry::{Entry, Stamp};
 use super::facts::RunFacts;
 use super::journal::Journal;
@@ -29,14 +28,17 @@ impl RunDir {
     /// Writes the results and returns them added up, with the hash of each file.
     fn write_results(&self, material: &Material<'_>) -> Result<(Tally, String, Option<String>), DirError> {
         let path = self.file(RESULTS);
-        let (tally, results) = disk::write_whole(&path, |out| hashed(out, |out| material.write_results(out)))
+        let (tally, results) = self
+            .disk
+            .write_whole(&path, |out| hashed(out, |out| material.write_results(out)))
             .map_err(DirError::io(&path))?;
         let path = self.file(UNFINISHED);
         let unfinished = if tally.has_unfinished {
-            let written = disk::write_whole(&path, |out| hashed(out, |out| material.write_unfinished(out)));
+            let written =
+                self.disk.write_whole(&path, |out| hashed(out, |out| material.write_unfinished(out)));
             Some(written.map_err(DirError::io(&path))?.1)
         } else {
-            disk::remove(&path).map_err(DirError::io(&path))?;
+            self.disk.remove(&path).map_err(DirError::io(&path))?;
             None
         };
         Ok((tally, results, unfinished))
@@ -74,8 +76,7 @@ impl RunDir {
         let path = self.file(JOURNAL);
         let synced = journal.offset();
         journal.append(&Entry::Close { at, code: exit.code(), results, unfinished, report }, synced);
-        let on_disk = journal.flush().and_then(|()| journal.handle()?.sync_all());
-        on_disk.map_err(DirError::io(&path))?;
+        journal.flush_to_disk().map_err(DirError::io(&path))?;
         if let Some(session) = summary.sessions.last_mut() {
             session.chain = Some(journal.chain().to_string());
         }
@@ -89,7 +90,7 @@ impl RunDir {
     /// If it cannot be written.
     pub fn write_report(&self, report: &Report<'_>, teller: &Teller) -> Result<String, DirError> {
         let path = self.file(REPORT);
-        let written = disk::write_whole(&path, |out| hashed(out, |out| teller(report, out)));
+        let written = self.disk.write_whole(&path, |out| hashed(out, |out| teller(report, out)));
         Ok(written.map_err(DirError::io(&path))?.1)
     }
 
@@ -136,7 +137,7 @@ impl RunDir {
     /// If it cannot be written.
     pub fn write_summary(&self, summary: &Summary) -> Result<(), DirError> {
         let path = self.file(SUMMARY);
-        disk::write_whole(&path, |out| out.write_all(&summary.text()?)).map_err(DirError::io(&path))
+        self.disk.write_whole(&path, |out| out.write_all(&summary.text()?)).map_err(DirError::io(&path))
     }
 }
 

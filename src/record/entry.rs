@@ -258,6 +258,63 @@ pub struct SessionsEnded {
     pub error: Box<str>,
 }
 
+impl Entry {
+    /// The same as several entries, if it lists more than so many operations or rows.
+    pub(super) fn pieces(&self, most: usize) -> Option<Vec<Entry>> {
+        let rows = |rows: &[(u32, u32)], piece: &dyn Fn(Vec<(u32, u32)>) -> Entry| {
+            (rows.len() > most).then(|| rows.chunks(most).map(|rows| piece(rows.to_vec())).collect())
+        };
+        match self {
+            Entry::Begin { at, ops } if ops.len() > most => {
+                Some(ops.chunks(most).map(|ops| Entry::Begin { at: *at, ops: ops.to_vec() }).collect())
+            }
+            Entry::Route { at, server, account, mailboxes } => rows(mailboxes, &|mailboxes| {
+                let account = account.clone();
+                Entry::Route { at: *at, server: *server, account, mailboxes }
+            }),
+            Entry::Unchanged { at, ops } => rows(ops, &|ops| Entry::Unchanged { at: *at, ops }),
+            Entry::Undone { at, by, ops } => rows(ops, &|ops| Entry::Undone { at: *at, by: by.clone(), ops }),
+            Entry::State(read) if read.rows() > most => Some(read.pieces(most)),
+            _ => None,
+        }
+    }
+}
+
+impl StateRead {
+    /// How many rows it has.
+    fn rows(&self) -> usize {
+        self.states.values().map(Vec::len).sum::<usize>() + self.holds.len() + self.lacks.len()
+    }
+
+    /// What holds and what does not comes first: if the rest is lost, the mailboxes are read again.
+    fn pieces(&self, most: usize) -> Vec<Entry> {
+        let empty = || StateRead {
+            requests: 0,
+            states: BTreeMap::new(),
+            holds: Vec::new(),
+            lacks: Vec::new(),
+            account: self.account.clone(),
+            error: self.error.clone(),
+            ..*self
+        };
+        let mut pieces = Vec::new();
+        let mut piece = StateRead { requests: self.requests, ..empty() };
+        let mut put = |row: (u32, u32), list: &dyn Fn(&mut StateRead) -> &mut Vec<(u32, u32)>| {
+            if piece.rows() == most {
+                pieces.push(Entry::State(std::mem::replace(&mut piece, empty())));
+            }
+            list(&mut piece).push(row);
+        };
+        self.holds.iter().for_each(|row| put(*row, &|piece| &mut piece.holds));
+        self.lacks.iter().for_each(|row| put(*row, &|piece| &mut piece.lacks));
+        for (state, rows) in &self.states {
+            rows.iter().for_each(|row| put(*row, &|piece| piece.states.entry(*state).or_default()));
+        }
+        pieces.push(Entry::State(piece));
+        pieces
+    }
+}
+
 /// Numbers in rows: first and last of each. `numbers` must ascend.
 pub fn in_rows(numbers: impl IntoIterator<Item = u32>) -> Vec<(u32, u32)> {
     let mut rows: Vec<(u32, u32)> = Vec::new();

@@ -6,11 +6,12 @@
 //! show, and it shows from where on nothing can be vouched for.
 
 use std::fs::{File, TryLockError};
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::disk;
+use super::disk::{Disk, DiskFile};
 use super::entry::Entry;
 
 /// The hash of everything up to some line: the first 128 bits of BLAKE3.
@@ -68,13 +69,19 @@ impl std::fmt::Display for Chain {
 /// `,"h":"` + 32 digits + `"}`
 pub(super) const HASH_TAIL: usize = 6 + 32 + 2;
 const SYNCED: &str = ",\"synced\":";
+/// Every line begins so. Neither stands inside a text, where quotes are escaped.
+const BEGINNING: &str = "{\"t\":";
 
-/// Longest line that is read, in bytes: what is longer was not written here.
-const MAX_LINE: u64 = 1 << 20;
+/// A line is no longer than this, in bytes: what is longer was not written here.
+const MAX_LINE: usize = 4 << 20;
+
+/// A line has no more operations or rows of them than this; what has more takes several.
+const MAX_LIST: usize = 10_000;
 
 /// The journal's end: where the next line goes and what it is chained to.
 pub struct Journal {
-    file: File,
+    log: DiskFile,
+    /// What was appended and not yet written, line upon line.
     buffer: Vec<u8>,
     /// Where the next line will stand, what is still in the buffer included.
     offset: u64,
@@ -82,6 +89,8 @@ pub struct Journal {
     /// The highest sync that a line has noted.
     noted: u64,
     synced: u64,
+    /// An entry that makes no line.
+    misfit: Option<String>,
 }
 
 impl Journal {
@@ -89,70 +98,93 @@ impl Journal {
     ///
     /// # Errors
     /// If the file is there already or cannot be made.
-    pub fn create(path: &Path, seed: Chain) -> io::Result<Journal> {
-        let file = disk::create_log(path)?;
-        lock(&file)?;
-        Ok(Journal { file, buffer: Vec::new(), offset: 0, chain: seed, noted: 0, synced: 0 })
+    pub fn create(disk: &Disk, path: &Path, seed: Chain) -> io::Result<Journal> {
+        let log = disk.create_log(path)?;
+        lock(log.file())?;
+        let buffer = Vec::new();
+        Ok(Journal { log, buffer, offset: 0, chain: seed, noted: 0, synced: 0, misfit: None })
     }
 
     /// A journal that goes with the process.
     ///
     /// # Errors
     /// If there is no room for it.
-    pub fn unnamed() -> io::Result<Journal> {
-        let (file, chain) = (disk::unnamed_log()?, Chain([0; 16]));
-        Ok(Journal { file, buffer: Vec::new(), offset: 0, chain, noted: 0, synced: 0 })
+    pub fn unnamed(disk: &Disk) -> io::Result<Journal> {
+        let (log, chain) = (disk.unnamed_log()?, Chain([0; 16]));
+        Ok(Journal { log, buffer: Vec::new(), offset: 0, chain, noted: 0, synced: 0, misfit: None })
     }
 
     /// Goes on with a journal that was read up to `tail`; what stands behind it is cut off.
     ///
     /// # Errors
     /// If it cannot be cut.
-    pub fn go_on(file: File, tail: Tail) -> io::Result<Journal> {
-        if file.metadata()?.len() > tail.offset {
-            file.set_len(tail.offset)?;
+    pub(super) fn go_on(log: DiskFile, tail: Tail) -> io::Result<Journal> {
+        if log.file().metadata()?.len() > tail.offset {
+            log.truncate(tail.offset)?;
         }
-        // What was read may be in the page cache alone; what follows builds on it.
-        file.sync_all()?;
+        // What was read may be in the page cache alone, and what follows builds on it. After a sync
+        // that failed the system even takes such pages for written: so they are, once more.
+        rewrite(&log, tail.noted, tail.offset)?;
+        log.sync()?;
         Ok(Journal {
-            file,
+            log,
             buffer: Vec::new(),
             offset: tail.offset,
             chain: tail.chain,
             noted: tail.noted,
             synced: tail.offset,
+            misfit: None,
         })
     }
 
     /// Puts one entry at the end of what the next [`flush`](Self::flush) writes, and returns the
     /// byte at which its line begins. `synced` is how far the file is known to be on the disk.
+    ///
+    /// A long list becomes several lines, so that none is longer than is read.
     pub fn append(&mut self, entry: &Entry, synced: u64) -> u64 {
         let line_at = self.offset;
+        match entry.pieces(MAX_LIST) {
+            Some(pieces) => pieces.iter().for_each(|piece| self.line(piece, synced)),
+            None => self.line(entry, synced),
+        }
+        line_at
+    }
+
+    fn line(&mut self, entry: &Entry, synced: u64) {
         let start = self.buffer.len();
-        // Entries are maps with plain members: writing one into memory cannot fail.
-        if serde_json::to_writer(&mut self.buffer, entry).is_err() {
+        if let Err(fault) = serde_json::to_writer(&mut self.buffer, entry) {
             self.buffer.truncate(start);
-            return line_at;
+            self.misfit = Some(fault.to_string());
+            return;
         }
         self.buffer.pop();
         if synced > self.noted {
             self.noted = synced;
             let _ = write!(self.buffer, "{SYNCED}{synced}");
         }
+        let length = self.buffer.len() - start + HASH_TAIL + 1;
+        if length > MAX_LINE {
+            self.buffer.truncate(start);
+            self.misfit = Some(format!("{length} bytes in one line, and {MAX_LINE} are the most"));
+            return;
+        }
         self.chain = self.chain.next(&self.buffer[start..]);
         self.buffer.extend_from_slice(b",\"h\":\"");
         self.buffer.extend_from_slice(&self.chain.digits());
         self.buffer.extend_from_slice(b"\"}\n");
-        self.offset += (self.buffer.len() - start) as u64;
-        line_at
+        self.offset += length as u64;
     }
 
     /// Hands what was appended to the operating system: it then survives the end of the process.
     ///
     /// # Errors
-    /// If it cannot be written; part of it may have been.
+    /// If it cannot be written; part of it may have been. Called again, it writes the same again, in
+    /// the same place.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.file.write_all(&self.buffer)?;
+        if let Some(why) = &self.misfit {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why.clone()));
+        }
+        self.log.write_all_at(&self.buffer, self.offset - self.buffer.len() as u64)?;
         self.buffer.clear();
         Ok(())
     }
@@ -163,17 +195,22 @@ impl Journal {
     /// If it cannot be written or synced.
     pub fn flush_to_disk(&mut self) -> io::Result<()> {
         self.flush()?;
-        self.file.sync_data()?;
+        self.log.sync()?;
         self.synced = self.offset;
         Ok(())
     }
 
-    /// The file, for syncing it from elsewhere.
+    /// The file, for reading in it.
     ///
     /// # Errors
     /// If the system has no more file handles.
     pub fn handle(&self) -> io::Result<File> {
-        self.file.try_clone()
+        self.log.file().try_clone()
+    }
+
+    /// The file, for syncing it from elsewhere.
+    pub(super) fn log(&self) -> io::Result<DiskFile> {
+        self.log.try_clone()
     }
 
     /// How much of it is on the disk, as far as it knows itself.
@@ -192,10 +229,22 @@ impl Journal {
     }
 }
 
+/// Writes what stands between two bytes of a file into the same place again.
+fn rewrite(log: &DiskFile, mut from: u64, to: u64) -> io::Result<()> {
+    const PIECE: u64 = 1 << 20;
+    let mut piece = Vec::new();
+    while from < to {
+        piece.resize(usize::try_from(PIECE.min(to - from)).unwrap_or_default(), 0);
+        log.file().read_exact_at(&mut piece, from)?;
+        log.write_all_at(&piece, from)?;
+        from += piece.len() as u64;
+    }
+    Ok(())
+}
+
 /// Whether the last line of a journal says that its session has ended in good order. Reads its end
 /// alone and vouches for nothing.
 pub fn looks_closed(file: &File) -> io::Result<bool> {
-    use std::io::Read;
     const TAIL: u64 = 4096;
     let length = file.metadata()?.len();
     let (mut file, mut tail) = (file, Vec::new());
@@ -314,11 +363,11 @@ pub fn read(
     let end = file.metadata()?.len();
     let mut file = file;
     file.seek(SeekFrom::Start(tail.offset))?;
-    let mut reader = BufReader::with_capacity(1 << 18, io::Read::take(file, end.saturating_sub(tail.offset)));
+    let mut reader = BufReader::with_capacity(1 << 18, file.take(end.saturating_sub(tail.offset)));
     let mut line = Vec::new();
     loop {
         line.clear();
-        let length = io::Read::take(&mut reader, MAX_LINE).read_until(b'\n', &mut line)? as u64;
+        let length = reader.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut line)? as u64;
         if length == 0 {
             return Ok(None);
         }
@@ -336,7 +385,7 @@ pub fn read(
             }
             Err(Unsound::Unknown(why)) => return Err(ReadError::Misfit { line: number, why }),
             Err(Unsound::Torn(why)) => {
-                let (torn, synced) = look_behind(&line, &mut reader)?;
+                let (torn, synced) = look_behind(&line, tail.offset, &mut reader)?;
                 let is_whole = line.ends_with(b"\n");
                 if (is_whole && !tail.is_open) || tail.noted.max(synced) > tail.offset {
                     return Err(ReadError::Damaged { line: number, why });
@@ -370,24 +419,33 @@ fn parse(line: &[u8], before: Chain) -> Result<(Entry, Chain, Option<u64>), Unso
     Ok((entry, chain, synced))
 }
 
-/// Counts what stands from an unsound line on, and finds the highest sync noted in it.
-fn look_behind(first: &[u8], reader: &mut impl BufRead) -> io::Result<(Torn, u64)> {
+/// Counts what stands from an unsound line on, which begins at byte `at`, and finds the highest sync
+/// noted in it.
+fn look_behind(first: &[u8], at: u64, reader: &mut impl BufRead) -> io::Result<(Torn, u64)> {
     let mut torn = Torn { lines: 0, bytes: 0 };
     let mut synced = 0;
     let mut line = first.to_vec();
     while !line.is_empty() {
+        synced = synced.max(noted_in(&line, at + torn.bytes));
         torn.lines += 1;
         torn.bytes += line.len() as u64;
-        let text = String::from_utf8_lossy(&line);
-        if let Some(at) = text.rfind(SYNCED) {
-            let digits = &text[at + SYNCED.len()..];
-            let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-            synced = synced.max(digits[..end].parse().unwrap_or(0));
-        }
         line.clear();
-        io::Read::take(&mut *reader, MAX_LINE).read_until(b'\n', &mut line)?;
+        reader.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut line)?;
     }
     Ok((torn, synced))
+}
+
+/// The sync that an unsound line notes, which begins at byte `at`; 0 if it notes none, or one that
+/// cannot be: when a line is written, no more than what stands before it is on the disk.
+fn noted_in(line: &[u8], at: u64) -> u64 {
+    let last = |text: &[u8], word: &str| text.windows(word.len()).rposition(|part| part == word.as_bytes());
+    let Some(place) = last(line, SYNCED) else { return 0 };
+    let digits = line[place + SYNCED.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+    let noted =
+        digits.fold(0u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
+    // Where the line break before it is what was damaged, it begins further on.
+    let begins = at + last(&line[..place], BEGINNING).unwrap_or(0) as u64;
+    if noted <= begins { noted } else { 0 }
 }
 
 #[cfg(test)]

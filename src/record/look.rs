@@ -7,7 +7,6 @@
 use std::fs::File;
 use std::io;
 
-use super::disk;
 use super::entry::{Entry, Session};
 use super::facts::RunFacts;
 use super::journal::{self, Chain, Journal, ReadError, Tail, Torn};
@@ -66,8 +65,8 @@ impl RunDir {
     pub fn open_journal(&self, facts: &RunFacts, job: &Job) -> Result<Opened, DirError> {
         self.check_input(facts, job)?;
         let path = self.file(JOURNAL);
-        let file = match disk::open_log(&path) {
-            Ok(file) => file,
+        let log = match self.disk.open_log(&path) {
+            Ok(log) => log,
             // Killed before it began: then it begins now.
             Err(fault) if self.has_not_begun(&fault)? => {
                 let journal = self.start_journal(facts)?;
@@ -76,13 +75,13 @@ impl RunDir {
             }
             Err(fault) => return Err(DirError::io(&path)(fault)),
         };
-        self.lock(&file)?;
+        self.lock(log.file())?;
         let vouched_for = self.vouched_for()?;
         let mut record = Record::new(job, self.seed(facts)?);
-        record.read(self, &file, job, |_| {})?;
+        record.read(self, log.file(), job, |_| {})?;
         record.has_the_end(self, vouched_for)?;
         let Record { ledger, sessions, closed, torn, tail, .. } = record;
-        let journal = Journal::go_on(file, tail).map_err(DirError::io(&path))?;
+        let journal = Journal::go_on(log, tail).map_err(DirError::io(&path))?;
         Ok(Opened { journal, ledger, sessions, torn, closed })
     }
 
@@ -324,6 +323,7 @@ fn check_ops(ops: &[u32], count: usize) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::disk::Disk;
     use super::super::entry::Stamp;
     use super::*;
     use crate::domain::Exit;
@@ -343,7 +343,14 @@ mod tests {
             let place = tempfile::tempdir().unwrap();
             let (source, options) = (Source::bytes(ROWS), InputOptions::default());
             let job = read(&source, &options).unwrap();
-            let dir = RunDir::create(Some(&place.path().join("run")), place.path(), "job", Stamp(0)).unwrap();
+            let dir = RunDir::create(
+                &Disk::default(),
+                Some(&place.path().join("run")),
+                place.path(),
+                "job",
+                Stamp(0),
+            )
+            .unwrap();
             let facts = RunFacts::new(&dir, &source, &job, options);
             dir.write_facts(&facts, &source).unwrap();
             Run { _place: place, dir, facts, job }

@@ -19,6 +19,7 @@ mod ledger;
 mod line;
 mod look;
 mod mailbox_end;
+mod opening;
 mod places;
 mod plan;
 mod rechecks;
@@ -26,17 +27,22 @@ mod recorder;
 mod refusals;
 mod report;
 mod results;
+mod room;
 mod round_trips;
 mod rundir;
 mod server_lock;
 mod state_dir;
 mod summary;
+mod team;
 mod timeline;
+mod trust;
 
 pub use audit::{Audit, Expected, Finding, SessionEnd, Verdict};
 pub use channels::{ChannelFigures, Channels};
 pub use closing::Teller;
-pub use disk::{create_dir, write_whole, write_whole_for_all};
+#[cfg(test)]
+pub use disk::testing::{Ailment, Count};
+pub use disk::{Disk, Out, Through};
 pub use entry::{
     Asked, Attempt, Ended, Entry, Phase, Session as SessionEntry, SessionsEnded, Stamp, StateRead, in_rows,
 };
@@ -56,9 +62,11 @@ pub use recorder::{JournalRecorder, Recorder, Safe, WriteFault};
 pub use refusals::Barred;
 pub use report::Report;
 pub use results::{Failure, Material, Outcomes, Settled, Tally};
+pub use room::Estimate;
 pub use round_trips::RoundTrips;
 pub use rundir::{DirError, RunDir};
 pub use server_lock::{Before, Holder, LockError, ServerLock, Waiting};
 pub use state_dir::{StateDir, StateError};
 pub use summary::{RoundTripFigures, ServerFigures, SessionFigures, Summary};
+pub use team::{Team, TeamError};
 pub use timeline::{MOST_STEPS, Timeline};

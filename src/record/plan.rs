@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::disk;
+use super::disk::Disk;
 use super::entry::Stamp;
 use super::facts::InputFacts;
 use crate::job::{InputOptions, Job};
@@ -84,9 +84,9 @@ impl Plan {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn save(&self, path: &Path) -> io::Result<()> {
+    pub fn save(&self, disk: &Disk, path: &Path) -> io::Result<()> {
         let sealed = Sealed { plan: self.clone(), seal: self.seal() };
-        disk::write_whole(path, |out| {
+        disk.write_whole(path, |out| {
             serde_json::to_writer(&mut *out, &sealed)?;
             out.write_all(b"\n")
         })
@@ -178,7 +178,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("plan");
         let job = job(ROWS);
-        plan(&job).save(&path).unwrap();
+        plan(&job).save(&Disk::default(), &path).unwrap();
         let read = |job: &Job, options: &InputOptions| Plan::read(&path, job, options);
         let options = InputOptions::default();
         assert_eq!(read(&job, &options).unwrap(), plan(&job));
@@ -193,7 +193,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("plan");
         let job = job(ROWS);
-        plan(&job).save(&path).unwrap();
+        plan(&job).save(&Disk::default(), &path).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         for (old, new) in [("[3,3]", "[2,3]"), ("anna", "ben"), ("[[2,2]]", "[]"), ("1970", "1971")] {
             assert!(text.contains(old), "{old} in {text}");

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use super::disk;
 use super::entry::Stamp;
 use super::ledger::Reason;
 use super::line::reason_at;
@@ -114,7 +113,7 @@ impl RunDir {
         let names = (1..).map(|n| if n == 1 { format!("{stem}.csv") } else { format!("{stem}-{n}.csv") });
         let mut paths = names.map(|name| self.file(&name));
         let path = paths.find(|path| !path.exists()).unwrap_or_else(|| self.file(&stem));
-        disk::write_whole(&path, |out| findings.write(out)).map_err(DirError::io(&path))?;
+        self.disk.write_whole(&path, |out| findings.write(out)).map_err(DirError::io(&path))?;
         Ok(path)
     }
 }

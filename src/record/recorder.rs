@@ -2,7 +2,6 @@
 //! has them synced in groups.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::disk::{DiskFile, remedy};
 use super::entry::Entry;
 use super::journal::Journal;
 use super::ledger::Ledger;
@@ -39,7 +39,7 @@ pub struct Safe {
 
 /// The record cannot be written any more.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the journal cannot be written: {0}")]
+#[error("the journal cannot be written: {}{}", .0, remedy(.0))]
 pub struct WriteFault(Arc<io::Error>);
 
 impl From<io::Error> for WriteFault {
@@ -75,7 +75,7 @@ impl JournalRecorder {
     /// # Errors
     /// If the system gives no thread or file handle.
     pub fn start(journal: Journal, ledger: Ledger) -> io::Result<JournalRecorder> {
-        let syncer = Syncer::start(journal.handle()?, journal.synced())?;
+        let syncer = Syncer::start(journal.log()?, journal.synced())?;
         Ok(JournalRecorder {
             journal,
             ledger,
@@ -98,7 +98,7 @@ impl JournalRecorder {
 
     fn write(&mut self, batch: &[Entry], soon: bool) -> Result<(), WriteFault> {
         self.syncer.check()?;
-        let synced = self.syncer.synced();
+        let synced = self.syncer.synced().max(self.journal.synced());
         let lines: Vec<u64> = batch.iter().map(|entry| self.journal.append(entry, synced)).collect();
         self.journal.flush()?;
         for (entry, at) in batch.iter().zip(lines) {
@@ -159,7 +159,7 @@ struct Syncer {
 }
 
 impl Syncer {
-    fn start(file: File, synced_before: u64) -> io::Result<Syncer> {
+    fn start(log: DiskFile, synced_before: u64) -> io::Result<Syncer> {
         let (wake, inbox) = channel::<()>();
         let (tell, faults) = channel();
         let written = Arc::new(AtomicU64::new(synced_before));
@@ -170,7 +170,7 @@ impl Syncer {
         let sync = move || {
             let upto = goal.load(Ordering::Acquire);
             if upto > mark.load(Ordering::Acquire) {
-                file.sync_data()?;
+                log.sync()?;
                 mark.store(upto, Ordering::Release);
             }
             io::Result::Ok(())

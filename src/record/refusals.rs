@@ -4,13 +4,13 @@
 //! not tried a third time by somebody who only types the command again. Nothing that is kept tells
 //! what the credential is: it is hashed with a key that never leaves the state directory.
 
-use std::fs::{File, TryLockError};
+use std::fs::TryLockError;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::disk;
+use super::disk::{Disk, DiskFile};
 use super::entry::Stamp;
 use super::state_dir::{StateDir, StateError, server_key};
 use crate::domain::Secret;
@@ -82,7 +82,7 @@ impl StateDir {
     ) -> Result<(), StateError> {
         let path = self.file(LOCK);
         // Nobody else may write between our reading and our writing.
-        let _alone = hold(&path).map_err(StateError::io(&path))?;
+        let _alone = hold(self.disk(), &path).map_err(StateError::io(&path))?;
         let key = match self.read_key() {
             Some(key) => key,
             None => self.make_key()?,
@@ -93,11 +93,12 @@ impl StateDir {
         memory.refusals.retain(|noted| noted.counts(at) && !is_same(noted));
         memory.refusals.push(Refusal { credential, session: session.to_owned(), at });
         let path = self.file(REFUSALS);
-        disk::write_whole(&path, |out| {
-            serde_json::to_writer(&mut *out, &memory)?;
-            out.write_all(b"\n")
-        })
-        .map_err(StateError::io(&path))
+        self.disk()
+            .write_whole(&path, |out| {
+                serde_json::to_writer(&mut *out, &memory)?;
+                out.write_all(b"\n")
+            })
+            .map_err(StateError::io(&path))
     }
 
     /// Whether a server has refused this very credential so often of late that it must not be sent
@@ -128,7 +129,7 @@ impl StateDir {
         let path = self.file(KEY);
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(io::Error::other).map_err(StateError::io(&path))?;
-        disk::write_whole(&path, |out| out.write_all(&key)).map_err(StateError::io(&path))?;
+        self.disk().write_whole(&path, |out| out.write_all(&key)).map_err(StateError::io(&path))?;
         Ok(key)
     }
 }
@@ -139,12 +140,12 @@ fn fingerprint(key: &[u8; 32], server: &str, user: &str, secret: &Secret) -> Str
 
 /// Takes the lock of the memory. It is held for a moment only, so whoever holds it for longer hangs,
 /// and is not waited for.
-fn hold(path: &std::path::Path) -> io::Result<File> {
+fn hold(disk: &Disk, path: &std::path::Path) -> io::Result<DiskFile> {
     const PATIENCE: Duration = Duration::from_secs(5);
-    let file = disk::open_lock(path)?;
+    let file = disk.open_lock(path)?;
     let begun = Instant::now();
     loop {
-        match file.try_lock() {
+        match file.file().try_lock() {
             Ok(()) => return Ok(file),
             Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => {
                 std::thread::sleep(Duration::from_millis(5));
@@ -169,7 +170,7 @@ mod tests {
 
     fn state() -> (tempfile::TempDir, StateDir) {
         let root = tempfile::tempdir().unwrap();
-        let state = StateDir::at(root.path()).unwrap();
+        let state = StateDir::at(root.path(), &Disk::default()).unwrap();
         (root, state)
     }
 

@@ -1,15 +1,20 @@
-//! A run's directory: making it, opening it, reading its journal.
+//! A run's directory: making it, finding it again, what stands where in it.
 
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::disk;
+use super::disk::{Disk, remedy};
 use super::entry::Stamp;
 use super::facts::{FORMAT, RunFacts};
-use super::journal::{self, Chain, Journal};
-use super::summary::Summary;
+use super::room::{Estimate, size};
+use super::team::{our_uid, user};
+use super::trust;
 use crate::domain::Exit;
 use crate::job::Source;
+
+/// What a run has of files; see the table in README.
+pub(super) const FILES: [&str; 8] = [RUN_JSON, INPUT, JOURNAL, RESULTS, UNFINISHED, REPORT, SUMMARY, SANDBOX];
 
 pub(super) const RUN_JSON: &str = "run.json";
 pub(super) const INPUT: &str = "input.csv";
@@ -18,30 +23,46 @@ pub(super) const RESULTS: &str = "results.csv";
 pub(super) const UNFINISHED: &str = "unfinished.csv";
 pub(super) const REPORT: &str = "report.html";
 pub(super) const SUMMARY: &str = "summary.json";
+const SANDBOX: &str = "sandbox.json";
 
 /// A run's directory.
 #[derive(Clone, Debug)]
 pub struct RunDir {
-    path: PathBuf,
+    pub(super) path: PathBuf,
+    pub(super) disk: Disk,
 }
 
 /// Why a run directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DirError {
     /// It cannot be made or written.
-    #[error("{path} cannot be made, read or written: {source}")]
+    #[error("{path} cannot be made, read or written: {source}{}", remedy(source))]
     Io {
         /// The file or directory.
         path: String,
         /// What is wrong.
         source: io::Error,
     },
+    /// The run cannot fit where it is to be kept.
+    #[error(
+        "there is no room for this run: it needs about {} (journal {}, results {}, input {}, and a margin), \
+         and {path} has {} free: make room there, or keep the run elsewhere with --run-dir",
+        size(needed.sum()), size(needed.journal), size(needed.results), size(needed.input), size(*free)
+    )]
+    NoRoom {
+        /// Where.
+        path: String,
+        /// How much is free there, in bytes.
+        free: u64,
+        /// How much is needed.
+        needed: Estimate,
+    },
     /// It holds something already.
     #[error("{0} is not empty: name a directory that is not there yet, or leave --run-dir out")]
     NotEmpty(String),
-    /// It is no directory.
-    #[error("{0} is no directory: name one that is not there yet, or leave --run-dir out")]
-    NotADirectory(String),
+    /// It is nothing that a run could be kept in.
+    #[error("{0}: name a directory that is not there yet, or leave --run-dir out")]
+    Unfit(String),
     /// The input is no longer what was checked.
     #[error("the input changed while it was read: run it again")]
     InputChanged,
@@ -57,8 +78,8 @@ impl DirError {
     /// The exit code that it means.
     pub fn exit(&self) -> Exit {
         match self {
-            DirError::Io { .. } => Exit::Unwritable,
-            DirError::NotEmpty(_) | DirError::NotADirectory(_) | DirError::InputChanged => Exit::Usage,
+            DirError::Io { .. } | DirError::NoRoom { .. } => Exit::Unwritable,
+            DirError::NotEmpty(_) | DirError::Unfit(_) | DirError::InputChanged => Exit::Usage,
             DirError::NotARun(_) => Exit::NotARun,
             DirError::InUse(_) => Exit::InUse,
         }
@@ -77,6 +98,7 @@ impl RunDir {
     /// # Errors
     /// If it is not empty or cannot be made.
     pub fn create(
+        disk: &Disk,
         asked: Option<&Path>,
         runs_dir: &Path,
         job_name: &str,
@@ -84,21 +106,21 @@ impl RunDir {
     ) -> Result<RunDir, DirError> {
         if let Some(path) = asked {
             if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                std::fs::create_dir_all(parent).map_err(DirError::io(parent))?;
+                disk.create_dirs(parent).map_err(DirError::io(parent))?;
             }
-            return match disk::create_dir(path) {
-                Ok(()) => Ok(RunDir { path: path.to_owned() }),
-                Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => RunDir::take_empty(path),
+            return match disk.create_dir(path) {
+                Ok(()) => Ok(RunDir::at(disk, path)),
+                Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => RunDir::take_empty(disk, path),
                 Err(fault) => Err(DirError::io(path)(fault)),
             };
         }
-        std::fs::create_dir_all(runs_dir).map_err(DirError::io(runs_dir))?;
+        disk.create_dirs(runs_dir).map_err(DirError::io(runs_dir))?;
         let base = RunDir::name(None, job_name, at);
         for n in 1.. {
             let name = if n == 1 { base.clone() } else { format!("{base}-{n}") };
             let path = runs_dir.join(name);
-            match disk::create_dir(&path) {
-                Ok(()) => return Ok(RunDir { path }),
+            match disk.create_dir(&path) {
+                Ok(()) => return Ok(RunDir::at(disk, path)),
                 Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(fault) => return Err(DirError::io(&path)(fault)),
             }
@@ -109,7 +131,7 @@ impl RunDir {
     /// The name that a run will have, unless another one has it already.
     pub fn name(asked: Option<&Path>, job_name: &str, at: Stamp) -> String {
         match asked {
-            Some(path) => RunDir { path: path.to_owned() }.run_id(),
+            Some(path) => run_id(path),
             None => format!("{}-{}", compact(at), plain_name(job_name)),
         }
     }
@@ -120,33 +142,47 @@ impl RunDir {
     /// If something is in it already, or it is no directory.
     pub fn check(asked: Option<&Path>) -> Result<(), DirError> {
         let Some(path) = asked else { return Ok(()) };
-        let is_empty = match std::fs::read_dir(path) {
-            Ok(mut entries) => entries.next().is_none(),
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => true,
-            Err(_) if path.exists() && !path.is_dir() => {
-                return Err(DirError::NotADirectory(path.display().to_string()));
-            }
+        let shown = path.display();
+        let found = match std::fs::symlink_metadata(trust::without_slash(path)) {
+            Ok(found) => found,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(fault) => return Err(DirError::io(path)(fault)),
         };
-        if is_empty { Ok(()) } else { Err(DirError::NotEmpty(path.display().to_string())) }
+        if let Some(why) = trust::alien(path, &found, true) {
+            return Err(DirError::Unfit(format!("{shown} {why}")));
+        }
+        let mut entries = std::fs::read_dir(path).map_err(DirError::io(path))?;
+        if entries.next().is_some() {
+            return Err(DirError::NotEmpty(shown.to_string()));
+        }
+        if found.uid() != our_uid() {
+            return Err(DirError::Unfit(format!("{shown} belongs to {}", user(found.uid()))));
+        }
+        Ok(())
     }
 
     /// A directory that is there already, if it is empty.
-    fn take_empty(path: &Path) -> Result<RunDir, DirError> {
+    fn take_empty(disk: &Disk, path: &Path) -> Result<RunDir, DirError> {
         RunDir::check(Some(path))?;
-        disk::make_private(path).map_err(DirError::io(path))?;
-        Ok(RunDir { path: path.to_owned() })
+        disk.close(path).map_err(DirError::io(path))?;
+        Ok(RunDir::at(disk, path))
+    }
+
+    fn at(disk: &Disk, path: impl Into<PathBuf>) -> RunDir {
+        RunDir { path: path.into(), disk: disk.clone() }
     }
 
     /// The directory of a run that exists: a path, or the bare name of one under `runs_dir`.
     ///
     /// # Errors
-    /// If there is no such run, or it is of another version's layout.
-    pub fn open(named: &Path, runs_dir: &Path) -> Result<(RunDir, RunFacts), DirError> {
+    /// If there is no such run, if it is of another version's layout, or if it is not to be trusted.
+    pub fn open(disk: &Disk, named: &Path, runs_dir: &Path) -> Result<(RunDir, RunFacts), DirError> {
         let beside = runs_dir.join(named);
         let is_bare = named.components().count() == 1;
-        let path = if is_bare && !named.join(RUN_JSON).exists() { beside } else { named.to_owned() };
-        let dir = RunDir { path };
+        let is_here = std::fs::symlink_metadata(named.join(RUN_JSON)).is_ok();
+        let path = if is_bare && !is_here { beside } else { named.to_owned() };
+        trust::check(disk, &path)?;
+        let dir = RunDir::at(disk, path);
         let facts = dir.facts()?;
         Ok((dir, facts))
     }
@@ -155,7 +191,7 @@ impl RunDir {
         let shown = self.path.display();
         let text = match std::fs::read(self.file(RUN_JSON)) {
             Ok(text) => text,
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
+            Err(fault) if trust::is_missing(&fault) => {
                 return Err(DirError::NotARun(format!("{shown} is not a run: it has no {RUN_JSON}")));
             }
             Err(fault) => {
@@ -193,8 +229,7 @@ impl RunDir {
 
     /// The run's name.
     pub fn run_id(&self) -> String {
-        let full = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
-        full.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        run_id(&self.path)
     }
 
     pub(super) fn file(&self, name: &str) -> PathBuf {
@@ -223,7 +258,7 @@ impl RunDir {
 
     /// Where an embedded sandbox keeps its state.
     pub fn sandbox(&self) -> PathBuf {
-        self.file("sandbox.json")
+        self.file(SANDBOX)
     }
 
     /// The input, as it was.
@@ -234,93 +269,38 @@ impl RunDir {
         Source::file(self.file(INPUT)).map_err(|fault| DirError::NotARun(format!("the run's input: {fault}")))
     }
 
-    /// Writes what the run is and copies its input.
+    /// Writes what the run is and copies its input. If that fails there is no run: what has come of
+    /// it is taken away again, as far as that goes.
     ///
     /// # Errors
     /// If it cannot be written, or the input is no longer what was checked.
     pub fn write_facts(&self, facts: &RunFacts, input: &Source) -> Result<(), DirError> {
+        self.try_to_write_facts(facts, input).inspect_err(|_| {
+            let _ = self.disk.remove(&self.file(RUN_JSON));
+            let _ = self.disk.remove(&self.file(INPUT));
+            let _ = self.disk.remove_dir(&self.path);
+        })
+    }
+
+    fn try_to_write_facts(&self, facts: &RunFacts, input: &Source) -> Result<(), DirError> {
         let path = self.file(INPUT);
-        let digest =
-            disk::write_whole(&path, |out| copy_and_hash(input.open()?, out)).map_err(DirError::io(&path))?;
-        if digest != facts.input.sha256 {
+        let copied = self.disk.write_whole(&path, |out| copy_and_hash(input.open()?, out));
+        if copied.map_err(DirError::io(&path))? != facts.input.sha256 {
             return Err(DirError::InputChanged);
         }
         let path = self.file(RUN_JSON);
-        disk::write_whole(&path, |out| {
+        let written = self.disk.write_whole(&path, |out| {
             serde_json::to_writer_pretty(&mut *out, facts)?;
             out.write_all(b"\n")
-        })
-        .map_err(DirError::io(&path))
+        });
+        written.map_err(DirError::io(&path))
     }
+}
 
-    /// Begins the journal, locked for this process.
-    ///
-    /// # Errors
-    /// If it cannot be made.
-    pub fn start_journal(&self, facts: &RunFacts) -> Result<Journal, DirError> {
-        let path = self.file(JOURNAL);
-        let seed = self.seed(facts)?;
-        Journal::create(&path, seed).map_err(DirError::io(&path))
-    }
-
-    /// Where the chain of its journal begins.
-    pub(super) fn seed(&self, facts: &RunFacts) -> Result<Chain, DirError> {
-        let path = self.file(RUN_JSON);
-        let text = std::fs::read(&path).map_err(DirError::io(&path))?;
-        Ok(Chain::seed(&text, &facts.input.sha256))
-    }
-
-    /// The chain hash of the last session that wrote a summary; none if none did.
-    ///
-    /// # Errors
-    /// If there is a summary, and it does not tell: then it could hide that the journal was cut.
-    pub(super) fn vouched_for(&self) -> Result<Option<String>, DirError> {
-        let text = match std::fs::read(self.summary()) {
-            Ok(text) => text,
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(fault) => {
-                let shown = self.path.display();
-                return Err(DirError::NotARun(format!("{shown}/{SUMMARY} cannot be read: {fault}")));
-            }
-        };
-        let summary = serde_json::from_slice::<Summary>(&text).ok();
-        let chain = summary.and_then(|summary| summary.sessions.last()?.chain.clone());
-        chain.map(Some).ok_or_else(|| {
-            let shown = self.path.display();
-            DirError::NotARun(format!(
-                "{shown}/{SUMMARY} was altered: see what «mailsweep audit {shown}» says of the journal, and move \
-                 {SUMMARY} away if that is whole"
-            ))
-        })
-    }
-
-    /// Keeps other processes from working on a run, for as long as what is returned lives.
-    ///
-    /// # Errors
-    /// If one does already, or there is no journal.
-    pub(super) fn hold(&self) -> Result<std::fs::File, DirError> {
-        let path = self.file(JOURNAL);
-        let file = std::fs::File::open(&path).map_err(DirError::io(&path))?;
-        self.lock(&file)?;
-        Ok(file)
-    }
-
-    /// Locks the run's journal for this process.
-    ///
-    /// # Errors
-    /// If another one has it.
-    pub(super) fn lock(&self, journal: &std::fs::File) -> Result<(), DirError> {
-        journal::lock(journal).map_err(|fault| match fault.kind() {
-            io::ErrorKind::WouldBlock => DirError::InUse(self.path.display().to_string()),
-            _ => DirError::io(&self.file(JOURNAL))(fault),
-        })
-    }
-
-    /// Whether the last session has ended in good order, as far as the journal's last line tells.
-    pub fn looks_closed(&self) -> bool {
-        std::fs::File::open(self.file(JOURNAL))
-            .is_ok_and(|file| journal::looks_closed(&file).unwrap_or(false))
-    }
+/// A run's name: that of its directory.
+fn run_id(path: &Path) -> String {
+    let full = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    full.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// The time in the form of a directory's name.
@@ -378,7 +358,7 @@ mod tests {
     fn a_second_run_in_the_same_second_gets_a_number() {
         let runs = tempfile::tempdir().unwrap();
         let at = Stamp(1_795_460_400_123);
-        let make = || RunDir::create(None, runs.path(), "a.csv", at).unwrap().run_id();
+        let make = || RunDir::create(&Disk::default(), None, runs.path(), "a.csv", at).unwrap().run_id();
         assert_eq!(make(), "20261123T190000Z-a");
         assert_eq!(make(), "20261123T190000Z-a-2");
         assert_eq!(make(), "20261123T190000Z-a-3");
@@ -388,10 +368,10 @@ mod tests {
     fn an_empty_directory_may_be_used_and_a_full_one_is_refused() {
         let runs = tempfile::tempdir().unwrap();
         let asked = runs.path().join("deep/er");
-        RunDir::create(Some(&asked), runs.path(), "a", Stamp(0)).unwrap();
-        RunDir::create(Some(&asked), runs.path(), "a", Stamp(0)).unwrap();
+        RunDir::create(&Disk::default(), Some(&asked), runs.path(), "a", Stamp(0)).unwrap();
+        RunDir::create(&Disk::default(), Some(&asked), runs.path(), "a", Stamp(0)).unwrap();
         std::fs::write(asked.join("x"), "").unwrap();
-        let refused = RunDir::create(Some(&asked), runs.path(), "a", Stamp(0)).unwrap_err();
+        let refused = RunDir::create(&Disk::default(), Some(&asked), runs.path(), "a", Stamp(0)).unwrap_err();
         assert_eq!(refused.exit(), Exit::Usage);
     }
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::disk;
+use super::disk::{Disk, DiskFile};
 use super::entry::Stamp;
 use super::state_dir::{StateDir, StateError, server_key};
 use crate::domain::{clean, clip};
@@ -155,17 +155,17 @@ impl Note {
         Some(note)
     }
 
-    fn write(&self, file: &File) -> io::Result<()> {
+    fn write(&self, file: &DiskFile) -> io::Result<()> {
         let mut text = serde_json::to_vec(self)?;
         text.push(b'\n');
         file.write_all_at(&text, 0)?;
-        file.set_len(text.len() as u64)
+        file.truncate(text.len() as u64)
     }
 }
 
 #[derive(Debug)]
 struct Held {
-    file: File,
+    file: DiskFile,
     holder: Holder,
 }
 
@@ -175,16 +175,16 @@ impl Drop for Held {
         // If it cannot be written, the next one takes this process for killed, which is careful.
         let _ = note.write(&self.file);
         // Closing would do, were there not copies in processes that are just being started.
-        let _ = self.file.unlock();
+        let _ = self.file.file().unlock();
     }
 }
 
 /// A file that is there and locked, or `None` if somebody else has locked it; it is there to be
 /// read in both cases.
-fn try_to_hold(path: &Path) -> io::Result<(File, bool)> {
+fn try_to_hold(disk: &Disk, path: &Path) -> io::Result<(DiskFile, bool)> {
     loop {
-        let file = disk::open_lock(path)?;
-        match file.try_lock() {
+        let file = disk.open_lock(path)?;
+        match file.file().try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok((file, false)),
             Err(TryLockError::Error(fault)) => return Err(fault),
@@ -192,7 +192,7 @@ fn try_to_hold(path: &Path) -> io::Result<(File, bool)> {
         // Somebody may have cleared the directory away between the opening and the locking.
         let identity = |facts: &std::fs::Metadata| (facts.dev(), facts.ino());
         match std::fs::metadata(path) {
-            Ok(facts) if identity(&facts) == identity(&file.metadata()?) => return Ok((file, true)),
+            Ok(facts) if identity(&facts) == identity(&file.file().metadata()?) => return Ok((file, true)),
             Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
             _ => {}
         }
@@ -206,13 +206,13 @@ impl StateDir {
     /// If somebody else has it, or it cannot be made, read or written.
     pub fn lock(&self, server: &str, holder: &Holder) -> Result<ServerLock, LockError> {
         let path = self.lock_file(server);
-        let (file, is_ours) = try_to_hold(&path).map_err(StateError::io(&path))?;
-        let note = Note::read(&file);
+        let (file, is_ours) = try_to_hold(self.disk(), &path).map_err(StateError::io(&path))?;
+        let note = Note::read(file.file());
         if !is_ours {
             let holder = note.filter(|note| note.released_at.is_none()).map(|note| note.holder);
             return Err(LockError::InUse(holder));
         }
-        let length = file.metadata().map_err(StateError::io(&path))?.len();
+        let length = file.file().metadata().map_err(StateError::io(&path))?.len();
         let before = match note {
             None if length == 0 => Before::Unused,
             Some(Note { released_at: Some(at), .. }) => Before::Released(at),

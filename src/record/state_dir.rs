@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk;
+use super::disk::Disk;
 use crate::domain::Exit;
 
 const SERVERS: &str = "servers";
@@ -17,6 +17,7 @@ const SERVERS: &str = "servers";
 #[derive(Clone, Debug)]
 pub struct StateDir {
     path: PathBuf,
+    disk: Disk,
 }
 
 /// Why the state directory cannot be used.
@@ -61,25 +62,29 @@ impl StateDir {
     ///
     /// # Errors
     /// If none is named or it cannot be made.
-    pub fn from_environment() -> Result<StateDir, StateError> {
-        StateDir::at(place(|name| std::env::var_os(name)).ok_or(StateError::NoPlace)?)
+    pub fn from_environment(disk: &Disk) -> Result<StateDir, StateError> {
+        StateDir::at(place(|name| std::env::var_os(name)).ok_or(StateError::NoPlace)?, disk)
     }
 
     /// The one at this path; made if it is not there.
     ///
     /// # Errors
     /// If it cannot be made or cannot be closed to others.
-    pub fn at(path: impl Into<PathBuf>) -> Result<StateDir, StateError> {
+    pub fn at(path: impl Into<PathBuf>, disk: &Disk) -> Result<StateDir, StateError> {
         let path = path.into();
         for dir in [&path, &path.join(SERVERS)] {
-            disk::create_dirs(dir).map_err(StateError::io(dir))?;
+            disk.create_dirs(dir).and_then(|()| disk.close(dir)).map_err(StateError::io(dir))?;
         }
-        Ok(StateDir { path })
+        Ok(StateDir { path, disk: disk.clone() })
     }
 
     /// The directory itself.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(super) fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     pub(super) fn file(&self, name: &str) -> PathBuf {
@@ -142,9 +147,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("state/mailsweep");
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        StateDir::at(&path).unwrap();
+        StateDir::at(&path, &Disk::default()).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        StateDir::at(&path).unwrap();
+        StateDir::at(&path, &Disk::default()).unwrap();
         for made in [path.parent().unwrap(), &path, &path.join(SERVERS)] {
             assert_eq!(mode(made), 0o700, "{}", made.display());
         }
@@ -155,7 +160,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let told = StateDir::at(file.join("mailsweep")).unwrap_err().to_string();
+        let told = StateDir::at(file.join("mailsweep"), &Disk::default()).unwrap_err().to_string();
         assert!(told.contains("file/mailsweep") && told.contains("set XDG_STATE_HOME"), "{told}");
         assert!(StateError::NoPlace.to_string().contains("set XDG_STATE_HOME"));
     }
@@ -163,7 +168,7 @@ mod tests {
     #[test]
     fn every_server_has_a_lock_of_its_own_whatever_it_is_called() {
         let root = tempfile::tempdir().unwrap();
-        let state = StateDir::at(root.path()).unwrap();
+        let state = StateDir::at(root.path(), &Disk::default()).unwrap();
         let long = "x".repeat(300);
         let servers = ["web01:2083", "web01:2087", "[::1]:2083", "[__1]:2083", "../up:1", "", ".", &long];
         let files: HashSet<PathBuf> = servers.iter().map(|server| state.lock_file(server)).collect();

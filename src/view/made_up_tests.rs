@@ -6,8 +6,8 @@ use std::io::Write;
 use crate::domain::{ErrorClass, Status};
 use crate::job::{InputOptions, Job, Source, read};
 use crate::record::{
-    Attempt, Ended, Entry, InputFacts, Ledger, Material, Outcomes, Report, RunDir, RunFacts, SessionEntry,
-    SessionFigures, Stamp, Summary, Tally,
+    Attempt, Disk, Ended, Entry, InputFacts, Ledger, Material, Outcomes, Report, RunDir, RunFacts,
+    SessionEntry, SessionFigures, Stamp, Summary, Tally,
 };
 
 /// Monday, 2026-11-23, 19:00 UTC.
@@ -39,7 +39,14 @@ impl MadeUp {
         let job = read(&source, &options).unwrap();
         let ledger = Ledger::new(&job);
         let place = tempfile::tempdir().unwrap();
-        let dir = RunDir::create(Some(&place.path().join("run")), place.path(), "job", Stamp(START)).unwrap();
+        let dir = RunDir::create(
+            &Disk::default(),
+            Some(&place.path().join("run")),
+            place.path(),
+            "job",
+            Stamp(START),
+        )
+        .unwrap();
         let facts = RunFacts {
             operator: "anna".into(),
             ticket: Some("INC-4711".into()),
@@ -119,7 +126,14 @@ impl MadeUp {
         let material = self.material();
         let tally = material.tell(|_| Ok(())).unwrap();
         let place = tempfile::tempdir().unwrap();
-        let dir = RunDir::create(Some(&place.path().join("run")), place.path(), "job", Stamp(START)).unwrap();
+        let dir = RunDir::create(
+            &Disk::default(),
+            Some(&place.path().join("run")),
+            place.path(),
+            "job",
+            Stamp(START),
+        )
+        .unwrap();
         let ended = Stamp(START + 3_600_000);
         let exit =
             if tally.counts.keys().all(|s| s.is_good()) { crate::Exit::Ok } else { crate::Exit::Incomplete };

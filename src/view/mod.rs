@@ -27,7 +27,6 @@ mod report;
 mod reporter;
 mod screen;
 mod servers;
-mod shell;
 mod summary;
 mod terminal;
 #[cfg(test)]
@@ -36,6 +35,7 @@ mod verify;
 mod words;
 mod workbook;
 
+pub use crate::domain::{command, quote};
 pub use ask::ask;
 pub use audit::{AuditCommands, audit, audit_quiet};
 pub use check::{
@@ -49,7 +49,6 @@ pub use plan::{PlanRow, PlanView, plan};
 pub use preview::{LeftAside, Preview, PreviewRow, ServerLimits, preview};
 pub use report::report;
 pub use reporter::{Options, Reporter};
-pub use shell::{command, quote};
 pub use summary::{Closing, FailureLine, summary, summary_quiet};
 pub use terminal::{Columns, Style, Terminal};
 pub use verify::{VerifyView, verified, verified_in_a_line};

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use crate::domain::{Action, Channel, ErrorClass, Status};
 
-use super::shell::quote;
 use super::terminal::Style;
 use super::words::{cell, count, counted, rate, shown, span, wrap};
+use crate::domain::quote;
 
 /// What a run is about to do.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -8,9 +8,9 @@ use crate::domain::{Action, Channel, ErrorClass, Status};
 use crate::record::{ChannelFigures, Summary};
 
 use super::guidance::guidance;
-use super::shell::quote;
 use super::terminal::Style;
 use super::words::{count, counted, printable, shown, span, wrap};
+use crate::domain::quote;
 
 /// What the closing text says beyond the figures.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::shell::quote;
 use super::terminal::Style;
 use super::words::{count, counted, shown, wrap};
+use crate::domain::quote;
 
 /// What `verify` has found.
 #[derive(Clone, Debug, Default, PartialEq)]

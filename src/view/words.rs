@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{clean, clip};
+use crate::domain::{clean, clip, is_printable};
 
 /// `25000` as `25,000`.
 pub(super) fn count(number: u64) -> String {
@@ -63,11 +63,6 @@ pub(super) fn cell(text: &str, max: usize) -> String {
 /// A text whose blanks matter, such as a command, with nothing in it that a terminal would obey.
 pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if is_printable(c) { c } else { '\u{fffd}' }).collect()
-}
-
-/// Whether a character shows as itself.
-pub(super) fn is_printable(c: char) -> bool {
-    c == ' ' || !clean(c.encode_utf8(&mut [0; 4])).is_empty()
 }
 
 /// Breaks text at blanks into lines of at most `width` characters; the lines after the first begin

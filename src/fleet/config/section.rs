@@ -13,9 +13,10 @@ use crate::engine::{SomeLimits, parse_time};
 use crate::uapi::Method;
 
 /// Keys at the top of the file.
-pub(super) const TOP: [&str; 10] = [
+pub(super) const TOP: [&str; 11] = [
     "protect",
     "runs_dir",
+    "run_group",
     "operator",
     "ticket",
     "require_ticket",

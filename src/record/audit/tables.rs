@@ -5,7 +5,6 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
 use super::super::closing::hashed;
-use super::super::disk;
 use super::super::results::{Material, Tally};
 use super::super::rundir::{DirError, RESULTS, RunDir, UNFINISHED};
 use super::follow::End;
@@ -141,8 +140,8 @@ impl Table {
     ) -> Result<(), DirError> {
         let path = dir.file(self.name());
         let done = match wanted {
-            None => disk::remove(&path),
-            Some(wanted) => disk::write_whole(&path, |out| {
+            None => dir.disk.remove(&path),
+            Some(wanted) => dir.disk.write_whole(&path, |out| {
                 let ((), hash) = hashed(out, |out| self.write(material, out))?;
                 let is_it = hash == wanted;
                 is_it.then_some(()).ok_or_else(|| io::Error::other("it does not come out as it was"))

@@ -1,7 +1,12 @@
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
-use super::super::entry::{Session, Stamp};
+use super::super::disk::Disk;
+use super::super::disk::testing::Cache;
+use super::super::entry::{Phase, Session, Stamp, StateRead};
 use super::*;
+use crate::domain::State;
 
 /// The lines of a session that has not ended.
 fn nth(op: u32) -> Entry {
@@ -19,7 +24,7 @@ fn seed() -> Chain {
 fn written(n: u32, synced: impl Fn(u32, u64) -> u64) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("j");
-    let mut journal = Journal::create(&path, seed()).unwrap();
+    let mut journal = Journal::create(&Disk::default(), &path, seed()).unwrap();
     for op in 0..n {
         let at = journal.offset();
         journal.append(&nth(op), synced(op, at));
@@ -76,20 +81,119 @@ fn an_unsynced_tail_may_be_cut_anywhere_and_is_counted() {
 
 #[test]
 fn damage_before_a_noted_sync_is_refused_and_behind_it_is_a_torn_tail() {
-    // The third line notes that the first two are on the disk.
-    let whole = written(4, |op, at| if op == 2 { at } else { 0 });
-    let ends: Vec<usize> = (0..whole.len()).filter(|i| whole[*i] == b'\n').collect();
-    for i in 0..whole.len() {
-        let mut flipped = whole.clone();
-        flipped[i] ^= 0x10;
-        let read = read_bytes(&flipped);
-        if i <= ends[1] {
-            assert!(matches!(read, Err(ReadError::Damaged { .. })), "byte {i}: {read:?}");
-        } else {
-            let (lines, torn) = read.unwrap();
-            assert!(lines >= 2 && torn.is_some(), "byte {i}");
+    // The third line notes that the first two are on the disk; or each line notes those before it.
+    let notes = [(written(4, |op, at| if op == 2 { at } else { 0 }), 2), (written(4, |_, at| at), 3)];
+    for (whole, safe) in notes {
+        let ends: Vec<usize> = (0..whole.len()).filter(|i| whole[*i] == b'\n').collect();
+        for (i, bit) in (0..whole.len()).flat_map(|i| (0..8).map(move |bit| (i, bit))) {
+            let mut flipped = whole.clone();
+            flipped[i] ^= 1 << bit;
+            let read = read_bytes(&flipped);
+            if i <= ends[safe - 1] {
+                assert!(matches!(read, Err(ReadError::Damaged { .. })), "byte {i}, bit {bit}: {read:?}");
+            } else {
+                let (lines, torn) = read.unwrap_or_else(|fault| panic!("byte {i}, bit {bit}: {fault}"));
+                assert!(lines >= safe && torn.is_some(), "byte {i}, bit {bit}");
+            }
         }
     }
+}
+
+#[test]
+fn a_long_list_takes_several_lines_and_what_fits_into_none_is_never_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("j");
+    let mut journal = Journal::create(&Disk::default(), &path, seed()).unwrap();
+    let ops: Vec<u32> = (0..1_000_000).collect();
+    let rows: Vec<(u32, u32)> = ops.iter().map(|n| (2 * n, 2 * n)).collect();
+    let (at, server, account) = (Stamp(2), 3, "anna".to_owned());
+    let (active, shut) = (State::read(|_| Some(false)), State::read(|_| Some(true)));
+    let states = [(active, rows[..600_000].to_vec()), (shut, rows[600_000..].to_vec())].into();
+    let read_after = StateRead {
+        at,
+        server,
+        account: account.clone(),
+        phase: Phase::After,
+        requests: 4,
+        ms: 5,
+        states,
+        holds: rows[..15_000].to_vec(),
+        lacks: rows[15_000..].to_vec(),
+        class: None,
+        error: "".into(),
+    };
+    for entry in [
+        nth(0),
+        Entry::Begin { at, ops: ops.clone() },
+        Entry::Route { at, server, account, mailboxes: rows.clone() },
+        Entry::Unchanged { at, ops: rows.clone() },
+        Entry::Undone { at, by: "later".to_owned(), ops: rows.clone() },
+        Entry::State(read_after.clone()),
+    ] {
+        journal.append(&entry, 0);
+    }
+    journal.flush().unwrap();
+    let text = std::fs::read(&path).unwrap();
+    assert!(text.split(|byte| *byte == b'\n').all(|line| line.len() < MAX_LINE / 8));
+    let (mut begun, mut routed, mut unchanged, mut undone) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut states = StateRead { requests: 0, states: BTreeMap::new(), ..read_after.clone() };
+    states.holds.clear();
+    states.lacks.clear();
+    read(&File::open(&path).unwrap(), &mut Tail::start(seed()), |entry, _, _| {
+        match entry {
+            Entry::Session(_) => {}
+            Entry::Begin { ops, .. } => begun.extend(ops),
+            Entry::Route { at: Stamp(2), server: 3, account, mailboxes } if account == "anna" => {
+                routed.extend(mailboxes);
+            }
+            Entry::Unchanged { at: Stamp(2), ops } => unchanged.extend(ops),
+            Entry::Undone { at: Stamp(2), by, ops } if by == "later" => undone.extend(ops),
+            Entry::State(piece) => {
+                states.requests += piece.requests;
+                states.holds.extend(piece.holds);
+                states.lacks.extend(piece.lacks);
+                for (state, rows) in piece.states {
+                    states.states.entry(state).or_default().extend(rows);
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+        Ok(())
+    })
+    .unwrap();
+    assert!(begun == ops && [routed, unchanged, undone].iter().all(|read| *read == rows));
+    assert!(states == read_after, "a reading comes together again, and its requests count once");
+
+    let class = crate::domain::ErrorClass::Api;
+    journal.append(&Entry::Stop { at: Stamp(3), class, reason: "x".repeat(MAX_LINE) }, 0);
+    assert!(journal.flush().unwrap_err().to_string().contains("4194304 are the most"));
+    assert_eq!(std::fs::read(&path).unwrap(), text);
+}
+
+#[test]
+fn what_a_failed_sync_left_behind_is_written_again_before_anything_builds_on_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("j");
+    let (disk, cache) = Cache::new();
+    let mut journal = Journal::create(&disk, &path, seed()).unwrap();
+    journal.append(&nth(0), 0);
+    journal.flush_to_disk().unwrap();
+    cache.set_broken(true);
+    for op in 1..4 {
+        journal.append(&nth(op), journal.synced());
+        assert!(journal.flush_to_disk().is_err());
+    }
+    drop(journal);
+    cache.set_broken(false);
+    let log = disk.open_log(&path).unwrap();
+    let mut tail = Tail::start(seed());
+    let torn = read(log.file(), &mut tail, |_, _, _| Ok(())).unwrap();
+    assert_eq!(torn, None, "nothing of it shows as long as there is power");
+    let mut journal = Journal::go_on(log, tail).unwrap();
+    journal.append(&nth(4), journal.synced());
+    journal.flush_to_disk().unwrap();
+    cache.power_cut(&path);
+    assert_eq!(read_bytes(&std::fs::read(&path).unwrap()).unwrap(), (5, None));
 }
 
 #[test]
@@ -119,7 +223,7 @@ fn a_lost_or_swapped_line_is_noticed() {
 fn behind_the_end_of_a_session_a_fragment_is_torn_and_a_whole_line_is_damage() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("j");
-    let mut journal = Journal::create(&path, seed()).unwrap();
+    let mut journal = Journal::create(&Disk::default(), &path, seed()).unwrap();
     let end = Entry::Close { at: Stamp(0), code: 0, results: String::new(), unfinished: None, report: None };
     for entry in [nth(0), end, nth(0)] {
         journal.append(&entry, 0);
@@ -152,9 +256,9 @@ fn going_on_cuts_the_fragment_and_keeps_the_chain() {
     let mut bytes = written(2, |_, _| 0);
     bytes.extend_from_slice(b"{\"t\":\"beg");
     std::fs::write(&path, &bytes).unwrap();
-    let file = disk::open_log(&path).unwrap();
+    let file = Disk::default().open_log(&path).unwrap();
     let mut tail = Tail::start(seed());
-    let torn = read(&file, &mut tail, |_, _, _| Ok(())).unwrap();
+    let torn = read(file.file(), &mut tail, |_, _, _| Ok(())).unwrap();
     assert_eq!(torn, Some(Torn { lines: 1, bytes: 9 }));
     let mut journal = Journal::go_on(file, tail).unwrap();
     journal.append(&nth(2), 0);
@@ -166,17 +270,17 @@ fn going_on_cuts_the_fragment_and_keeps_the_chain() {
 fn a_second_process_cannot_have_the_journal() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("j");
-    let _held = Journal::create(&path, seed()).unwrap();
-    let again = disk::open_log(&path).unwrap();
-    assert_eq!(lock(&again).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-    assert!(is_locked(&again).unwrap());
+    let _held = Journal::create(&Disk::default(), &path, seed()).unwrap();
+    let again = Disk::default().open_log(&path).unwrap();
+    assert_eq!(lock(again.file()).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    assert!(is_locked(again.file()).unwrap());
 }
 
 #[test]
 fn who_looks_whether_it_is_locked_keeps_nobody_from_locking_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("j");
-    drop(Journal::create(&path, seed()).unwrap());
+    drop(Journal::create(&Disk::default(), &path, seed()).unwrap());
     let is_over = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|threads| {
         for _ in 0..4 {
@@ -187,8 +291,8 @@ fn who_looks_whether_it_is_locked_keeps_nobody_from_locking_it() {
                 }
             });
         }
-        let locks = disk::open_log(&path).unwrap();
-        let all = (0..200).all(|_| lock(&locks).is_ok() && locks.unlock().is_ok());
+        let locks = Disk::default().open_log(&path).unwrap();
+        let all = (0..200).all(|_| lock(locks.file()).is_ok() && locks.file().unlock().is_ok());
         is_over.store(true, std::sync::atomic::Ordering::Relaxed);
         assert!(all);
     });

@@ -7,7 +7,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 fn state() -> (tempfile::TempDir, StateDir) {
     let root = tempfile::tempdir().unwrap();
-    let state = StateDir::at(root.path()).unwrap();
+    let state = StateDir::at(root.path(), &Disk::default()).unwrap();
     (root, state)
 }
 
@@ -217,8 +217,32 @@ fn a_process_that_is_killed_lets_its_servers_go() {
 #[ignore = "the other process of the test above"]
 fn holds_a_lock_until_it_is_killed() {
     let Some(dir) = std::env::var_os(CHILDS_DIR) else { return };
-    let state = StateDir::at(dir).unwrap();
+    let state = StateDir::at(dir, &Disk::default()).unwrap();
     let _lock = state.lock("web01:2083", &holder("killed")).unwrap();
     println!("holds it");
     std::thread::sleep(LONG);
+}
+
+#[test]
+fn a_lock_on_a_disk_that_fails_is_refused_or_held_and_never_stays_behind() {
+    use super::super::disk::testing::Ailment;
+    for (ailment, at) in Ailment::ALL.into_iter().flat_map(|ailment| (0..6).map(move |at| (ailment, at))) {
+        let (root, sound) = state();
+        let (disk, count) = Disk::ill(at, ailment);
+        let ill = StateDir::at(root.path(), &disk).unwrap();
+        match ill.lock("web01:2083", &holder("ill")) {
+            Ok(lock) => {
+                assert_eq!(in_use(&sound, "web01:2083"), Some(Some(holder("ill"))), "{ailment:?} at {at}");
+                drop(lock);
+            }
+            Err(LockError::State(fault)) => {
+                assert!(count.get() > at && fault.exit() == crate::domain::Exit::Unwritable);
+                assert_ne!(ailment, Ailment::WritesHalf);
+            }
+            Err(fault) => panic!("{ailment:?} at {at}: {fault}"),
+        }
+        let next = sound.lock("web01:2083", &holder("next")).unwrap();
+        assert_eq!(in_use(&sound, "web01:2083"), Some(Some(holder("next"))), "{ailment:?} at {at}");
+        drop(next);
+    }
 }

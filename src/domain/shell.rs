@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt::Write;
 
-use super::words::is_printable;
+use super::text::is_printable;
 
 /// One word of a command line.
 pub fn quote(word: &OsStr) -> Cow<'_, str> {
