@@ -17,9 +17,6 @@ use crate::job::MailboxId;
 use crate::record::{Attempt, Ended, Entry, Phase, SessionsEnded, Stamp, StateRead, in_rows};
 use crate::uapi::{Found, Verdict};
 
-/// Mailboxes and operations that one record names: its line is bounded.
-const MOST_IN_RECORD: usize = 20_000;
-
 /// An answer, once it is known what follows from it.
 struct Landing {
     index: usize,
@@ -316,7 +313,7 @@ impl Run<'_, '_> {
         self.record_reading(landing, Phase::After, found, proof.holds, proof.lacks);
     }
 
-    /// Records a reading, in as many lines as it takes.
+    /// Records a reading.
     fn record_reading(
         &mut self,
         landing: &Landing,
@@ -326,29 +323,23 @@ impl Run<'_, '_> {
         lacks: Vec<u32>,
     ) {
         let account = self.lanes[landing.index].accounts[landing.active.account as usize].name.to_owned();
-        let lines = found.len().max(holds.len()).max(lacks.len()).div_ceil(MOST_IN_RECORD).max(1);
-        let part = |line: usize, length: usize| {
-            (line * MOST_IN_RECORD).min(length)..((line + 1) * MOST_IN_RECORD).min(length)
-        };
-        for line in 0..lines {
-            let mut states: BTreeMap<State, Vec<u32>> = BTreeMap::new();
-            for (mailbox, state) in &found[part(line, found.len())] {
-                states.entry(*state).or_default().push(mailbox.0);
-            }
-            self.batch.push(Entry::State(StateRead {
-                at: landing.sent_at,
-                server: number(landing.index),
-                account: account.clone(),
-                phase,
-                requests: if line == 0 { landing.active.tries.made } else { 0 },
-                ms: landing.ms,
-                states: states.into_iter().map(|(state, ids)| (state, in_rows(ids))).collect(),
-                holds: in_rows(holds[part(line, holds.len())].iter().copied()),
-                lacks: in_rows(lacks[part(line, lacks.len())].iter().copied()),
-                class: landing.class,
-                error: landing.error.as_str().into(),
-            }));
+        let mut states: BTreeMap<State, Vec<u32>> = BTreeMap::new();
+        for (mailbox, state) in found {
+            states.entry(*state).or_default().push(mailbox.0);
         }
+        self.batch.push(Entry::State(StateRead {
+            at: landing.sent_at,
+            server: number(landing.index),
+            account,
+            phase,
+            requests: landing.active.tries.made,
+            ms: landing.ms,
+            states: states.into_iter().map(|(state, ids)| (state, in_rows(ids))).collect(),
+            holds: in_rows(holds),
+            lacks: in_rows(lacks),
+            class: landing.class,
+            error: landing.error.as_str().into(),
+        }));
     }
 
     /// The sessions of an account's mailboxes have been ended, or have not.
