@@ -18,6 +18,8 @@ pub struct Account<'a> {
     /// accepted, and those with an open outcome. Most are of the first kind, so they are kept small.
     accepted: Vec<u32>,
     doubtful: Vec<(u32, Fault)>,
+    /// Operations behind these that ended without a call.
+    uncalled: Vec<u32>,
     /// Whether a login was suspended and the sessions are not ended yet.
     sessions_due: bool,
     end: End,
@@ -75,6 +77,7 @@ impl<'a> Account<'a> {
             phase: if checks.before { Phase::Unread } else { Phase::Open { until: None } },
             accepted: Vec::new(),
             doubtful: Vec::new(),
+            uncalled: Vec::new(),
             sessions_due: sessions_due && checks.end_sessions,
             end: End::NotYet,
         };
@@ -138,6 +141,18 @@ impl<'a> Account<'a> {
         }
     }
 
+    /// Notes an operation that ended without a call, its flag as wanted or not known. What was called
+    /// before it on that flag can be proved no more.
+    pub fn note_uncalled(&mut self, op: u32) {
+        if self.was_called() {
+            self.uncalled.push(op);
+        }
+    }
+
+    fn was_called(&self) -> bool {
+        !self.accepted.is_empty() || !self.doubtful.is_empty()
+    }
+
     /// Notes that a login was suspended, after which sessions are to be ended.
     pub fn owes_sessions(&mut self) {
         self.sessions_due = true;
@@ -150,8 +165,7 @@ impl<'a> Account<'a> {
             self.end = End::EndingSessions;
             return Some(Chore::EndSessions);
         }
-        let was_called = !self.accepted.is_empty() || !self.doubtful.is_empty();
-        if reads_after && was_called && self.end != End::Done {
+        if reads_after && self.was_called() && self.end != End::Done {
             self.end = End::Reading;
             return Some(Chore::ReadAfter);
         }
@@ -167,6 +181,11 @@ impl<'a> Account<'a> {
         let doubtful = std::mem::take(&mut self.doubtful);
         let doubtful = doubtful.into_iter().map(|(op, fault)| Unverified { op, fault: Some(fault) });
         accepted.chain(doubtful).collect()
+    }
+
+    /// What ended behind them without a call.
+    pub fn take_uncalled(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.uncalled)
     }
 
     /// The operations that are to be proved.

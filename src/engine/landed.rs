@@ -17,6 +17,16 @@ use crate::job::MailboxId;
 use crate::record::{Attempt, Ended, Entry, Phase, SessionsEnded, Stamp, StateRead, in_rows};
 use crate::uapi::{Found, Verdict};
 
+/// How an operation has ended.
+#[derive(Clone, Copy)]
+pub struct Ending<'a> {
+    pub op: u32,
+    pub status: Status,
+    pub class: Option<ErrorClass>,
+    pub http: Option<u16>,
+    pub error: &'a str,
+}
+
 /// An answer, once it is known what follows from it.
 struct Landing {
     index: usize,
@@ -172,7 +182,7 @@ impl Run<'_, '_> {
             error: error.as_str().into(),
         }));
         self.states.ended(op, status, active.tries.open);
-        self.note_call(&landing, op, status, class);
+        self.note_end(index, active.account, &Ending { op, status, class, http, error: &landing.error });
         self.lanes[index].ended(op, active.account, &mut self.chains);
         self.tell_when_written(Outcome {
             lane: index,
@@ -189,9 +199,11 @@ impl Run<'_, '_> {
         self.judge_errors(index, too_many);
     }
 
-    /// Notes what its account needs after its last operation because of this one.
-    fn note_call(&mut self, landing: &Landing, op: u32, status: Status, class: Option<ErrorClass>) {
-        let account = &mut self.lanes[landing.index].accounts[landing.active.account as usize];
+    /// Notes what its account needs after its last operation because of this one, be it called now or
+    /// in an earlier session.
+    pub(super) fn note_end(&mut self, index: usize, account: u32, ending: &Ending<'_>) {
+        let Ending { op, status, class, http, error } = *ending;
+        let account = &mut self.lanes[index].accounts[account as usize];
         let is_login_shut = status == Status::Ok && self.states.function(op) == Function::SuspendLogin;
         if is_login_shut && self.checks.end_sessions {
             account.owes_sessions();
@@ -201,11 +213,9 @@ impl Run<'_, '_> {
         }
         let fault = match status {
             Status::Ok => None,
-            Status::Unknown => Some(Fault {
-                class: class.unwrap_or(ErrorClass::Api),
-                http: landing.http,
-                error: landing.error.clone(),
-            }),
+            Status::Unknown => {
+                Some(Fault { class: class.unwrap_or(ErrorClass::Api), http, error: error.to_owned() })
+            }
             _ => return,
         };
         account.note_call(Unverified { op, fault });
@@ -276,10 +286,11 @@ impl Run<'_, '_> {
     /// What the reading after the calls says of them.
     fn prove(&mut self, landing: &Landing, found: &[(MailboxId, State)]) {
         let index = landing.index;
-        let called = self.lanes[index].accounts[landing.active.account as usize].take_called();
+        let account = &mut self.lanes[index].accounts[landing.active.account as usize];
+        let (called, uncalled) = (account.take_called(), account.take_uncalled());
         let doubtful: Vec<u32> =
             called.iter().filter(|called| called.fault.is_some()).map(|called| called.op).collect();
-        let proof = self.states.prove(called, found);
+        let proof = self.states.prove(called, &uncalled, found);
         for (op, status, fault) in proof.ends {
             let was = if doubtful.contains(&op) { Status::Unknown } else { Status::Ok };
             let (class, http, error) =

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::event::{Event, Finished, LaneFigures, Observer, Subject};
 use super::guard::Changes;
+use super::landed::Ending;
 use super::lane::{Active, Begun, Errand, Lane, Turn};
 use super::order::Chains;
 use super::session::{ServerEnd, Session, SessionEnd, Signal, Stop};
@@ -323,6 +324,16 @@ impl<'a, 'o> Run<'a, 'o> {
             }));
         }
         self.states.ended(op, status, false);
+        match status {
+            // Called in an earlier session.
+            Status::Ok => {
+                self.note_end(index, account, &Ending { op, status, class, http: None, error: &error });
+            }
+            Status::Unchanged | Status::Unknown => {
+                self.lanes[index].accounts[account as usize].note_uncalled(op);
+            }
+            _ => {}
+        }
         self.lanes[index].ended(op, account, &mut self.chains);
         // One record for all that are unchanged comes behind those that are there already.
         let record = self.submitted + self.batch.len() as u64 + u64::from(status == Status::Unchanged);

@@ -166,16 +166,24 @@ impl<'a> States<'a> {
     }
 
     /// What a reading says of operations that were called before it. Of several on the same flag of
-    /// a mailbox only the last one shows.
-    pub fn prove(&self, called: Vec<Unverified>, found: &[(MailboxId, State)]) -> Proof {
+    /// a mailbox only the last one shows, and none if a later one ended without a call.
+    pub fn prove(&self, called: Vec<Unverified>, uncalled: &[u32], found: &[(MailboxId, State)]) -> Proof {
         let mut last: HashMap<(MailboxId, u8), Unverified> = HashMap::new();
+        let key = |op: u32| {
+            let operation = &self.job.operations[op as usize];
+            operation.function().map(|function| (operation.mailbox, function.target().flag as u8))
+        };
         for unverified in called {
-            let operation = &self.job.operations[unverified.op as usize];
-            let Some(function) = operation.function() else { continue };
-            let key = (operation.mailbox, function.target().flag as u8);
+            let Some(key) = key(unverified.op) else { continue };
             let earlier = last.get(&key).is_some_and(|known| known.op > unverified.op);
             if !earlier {
                 last.insert(key, unverified);
+            }
+        }
+        for op in uncalled {
+            let Some(key) = key(*op) else { continue };
+            if last.get(&key).is_some_and(|known| known.op < *op) {
+                last.remove(&key);
             }
         }
         let states: HashMap<MailboxId, State> = found.iter().copied().collect();
@@ -373,7 +381,7 @@ mod tests {
         );
         let fault = || Some(Fault { class: ErrorClass::Timeout, http: None, error: "no answer".into() });
         let called = |op: u32| Unverified { op, fault: if op == 2 { fault() } else { None } };
-        let proof = states.prove((0..6).map(called).collect(), &list);
+        let proof = states.prove((0..6).map(called).collect(), &[], &list);
         assert_eq!((proof.holds, proof.lacks), (vec![0, 2, 5], vec![1]), "3 is not listed, 4 is behind 5");
         let ends: Vec<_> = proof
             .ends
@@ -381,9 +389,11 @@ mod tests {
             .map(|(op, status, fault)| (*op, *status, fault.as_ref().map(|f| f.class)))
             .collect();
         assert_eq!(ends, [(1, Status::Failed, Some(ErrorClass::NotApplied)), (2, Status::Ok, None)]);
-        let late = states.prove(vec![Unverified { op: 1, fault: fault() }], &list);
+        let late = states.prove(vec![Unverified { op: 1, fault: fault() }], &[0], &list);
         let (_, status, why) = late.ends.into_iter().next().unwrap();
         assert_eq!((status, why.as_ref().unwrap().class), (Status::Failed, ErrorClass::Timeout));
         assert_eq!(why.unwrap().error, "no answer; read afterwards: login is active");
+        let undone = states.prove(vec![called(4)], &[5], &list);
+        assert_eq!(undone, Proof::default(), "it was taken back before the reading");
     }
 }

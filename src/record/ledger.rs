@@ -205,6 +205,10 @@ impl Ledger {
                     }
                     slot.keep_before(&self.readings);
                     slot.end(ended.status, ended.class);
+                    if ended.ms.is_none() && ended.status == Status::Ok {
+                        // Not by an answer, so by a reading.
+                        slot.verified = Some(true);
+                    }
                     slot.reason_at = if ended.error.is_empty() { 0 } else { at + 1 };
                 }
             }
