@@ -1,5 +1,6 @@
 //! The command line as typed. Nothing here decides: [`super::settings`] makes settings of it.
 
+mod afterwards;
 mod audit;
 mod check;
 mod input;
@@ -7,6 +8,7 @@ mod later;
 mod limits;
 mod output;
 mod plan;
+mod report;
 mod sandbox;
 mod select;
 mod server;
@@ -20,6 +22,7 @@ use super::reading::{GuardArgs, ReadingArgs};
 use crate::domain::ErrorClass;
 use input::channels;
 
+pub use afterwards::AfterwardsArgs;
 pub use audit::AuditArgs;
 pub use check::CheckArgs;
 pub use input::{Channels, InputArgs};
@@ -27,6 +30,7 @@ pub use later::{UndoArgs, VerifyArgs};
 pub use limits::LimitArgs;
 pub use output::{LogFormatArg, OutputArgs};
 pub use plan::PlanArgs;
+pub use report::ReportArgs;
 pub use sandbox::SandboxArgs;
 pub use select::{SelectArgs, StateArgs, WhichArgs};
 pub use server::{CredentialArgs, MethodArg, ServerArgs, TargetArgs};
@@ -75,6 +79,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Check without a connection that a run's record is whole and agrees with itself.
     Audit(AuditArgs),
+    /// Write a run's report again, and a workbook of it.
+    Report(ReportArgs),
     /// Ask each server whether it can be reached, takes its credential, and until when.
     Check(CheckArgs),
     /// Serve an embedded imitation of cPanel and WHM on loopback, to try mailsweep on.
@@ -138,6 +144,9 @@ pub struct RunArgs {
 
     #[command(flatten)]
     pub output: OutputArgs,
+
+    #[command(flatten)]
+    pub afterwards: AfterwardsArgs,
 }
 
 const RUN_EXAMPLES: &str = "\
@@ -193,6 +202,9 @@ pub struct ResumeArgs {
 
     #[command(flatten)]
     pub output: OutputArgs,
+
+    #[command(flatten)]
+    pub afterwards: AfterwardsArgs,
 }
 
 fn error_class(text: &str) -> Result<ErrorClass, String> {

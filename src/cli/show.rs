@@ -334,7 +334,11 @@ fn failure_lines(tally: &Tally) -> impl Iterator<Item = FailureLine> {
 fn closing(dir: &RunDir, closed: &Closed) -> Closing {
     let Closed { summary, tally, .. } = closed;
     // After a fault of the disk not all of them may be there.
-    let mut files = vec![("results".to_owned(), dir.results()), ("unfinished".to_owned(), dir.unfinished())];
+    let mut files = vec![
+        ("results".to_owned(), dir.results()),
+        ("unfinished".to_owned(), dir.unfinished()),
+        ("report".to_owned(), dir.report()),
+    ];
     files.retain(|(_, path)| path.exists());
     files.push(("everything".to_owned(), dir.path().to_owned()));
     let resume = |more: &[&str]| command(dir, "resume", more);

@@ -55,6 +55,7 @@ pub struct Record {
     /// else what a kill has left half written.
     pub torn: Option<Torn>,
     tail: Tail,
+    worked: Chain,
 }
 
 impl RunDir {
@@ -185,12 +186,19 @@ impl Record {
             closed: false,
             torn: None,
             tail: Tail::start(seed),
+            worked: seed,
         }
     }
 
     /// The hash of all that was read.
     pub fn chain(&self) -> Chain {
         self.tail.chain
+    }
+
+    /// The hash of all that was done, without the end record of the last session and what stands
+    /// behind it.
+    pub fn chain_of_work(&self) -> Chain {
+        self.worked
     }
 
     /// Reads on to the journal's end. What looks damaged is looked at twice: who takes a run up cuts
@@ -235,6 +243,9 @@ impl Record {
             }
             Entry::Close { .. } => self.closed = true,
             _ => {}
+        }
+        if !self.closed {
+            self.worked = chain;
         }
     }
 
@@ -368,7 +379,7 @@ mod tests {
     }
 
     fn close(code: u8) -> Entry {
-        Entry::Close { at: Stamp(9), code, results: String::new(), unfinished: None }
+        Entry::Close { at: Stamp(9), code, results: String::new(), unfinished: None, report: None }
     }
 
     fn write(journal: &mut Journal, entries: &[Entry]) {

@@ -240,6 +240,8 @@ fn with_value() -> impl Strategy<Value = String> {
         "operator",
         "ticket",
         "require_ticket",
+        "metrics_file",
+        "notify_command",
         "allow_plaintext",
         "url",
         "user",

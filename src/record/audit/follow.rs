@@ -42,6 +42,7 @@ pub(super) struct End {
     pub(super) code: u8,
     pub(super) results: String,
     pub(super) unfinished: Option<String>,
+    pub(super) report: Option<String>,
     /// The program's version.
     pub(super) version: String,
 }
@@ -139,7 +140,7 @@ impl Follower {
             version.clone_from(&session.version);
         }
         let mut ended = None;
-        if let Entry::Close { at, code, results, unfinished } = &entry {
+        if let Entry::Close { at, code, results, unfinished, report } = &entry {
             ended = Some(*at);
             followed.behind = 0;
             followed.end = Some(End {
@@ -148,6 +149,7 @@ impl Follower {
                 code: *code,
                 results: results.clone(),
                 unfinished: unfinished.clone(),
+                report: report.clone(),
                 version: version.clone(),
             });
         }
