@@ -10,7 +10,7 @@ use crate::domain::{Action, Channel, ErrorClass};
 use crate::engine::{MaxErrors, Rate, parse_time};
 use crate::fleet::Api;
 use crate::job::{parse_channels, parse_delimiter};
-use crate::sandbox::Capacity;
+use crate::sandbox::{Capacity, CapacityLater};
 
 /// Suspend and restore thousands of cPanel mailboxes from a CSV.
 ///
@@ -459,6 +459,11 @@ pub struct SandboxArgs {
     /// `4x250+20` is about 16 requests a second.
     #[arg(long, value_name = "WORKERSxMS[+QUEUE]")]
     pub capacity: Option<Capacity>,
+
+    /// What it can do so long after its first request, instead: with `20s=2x250+20`, and 4x250 before,
+    /// half of it is gone after 20 seconds.
+    #[arg(long, value_name = "TIME=WORKERSxMS[+QUEUE]")]
+    pub capacity_later: Option<CapacityLater>,
 
     /// Directory for each account's token file and sample job; with --servers for mailsweep.toml, the
     /// servers' tokens and one job [default: mailsweep-sandbox].
