@@ -284,6 +284,10 @@ fn what_is_about_to_happen(
             operations: share.calls[function as usize],
             mailboxes: share.mailboxes[function as usize],
         }));
+        if server.is_none() && fleet.servers.len() > 1 {
+            // How long it takes depends on which of them it belongs to.
+            continue;
+        }
         let own = server.or(fleet.servers.first()).map(|server| &server.limits);
         let own = own.cloned().unwrap_or_default();
         limits.push(ServerLimits {
