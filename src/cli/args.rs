@@ -2,6 +2,7 @@
 
 mod audit;
 mod check;
+mod history;
 mod input;
 mod limits;
 mod output;
@@ -21,6 +22,7 @@ use input::channels;
 
 pub use audit::AuditArgs;
 pub use check::CheckArgs;
+pub use history::HistoryArgs;
 pub use input::{Channels, InputArgs};
 pub use limits::LimitArgs;
 pub use output::{LogFormatArg, OutputArgs};
@@ -69,6 +71,8 @@ pub enum Command {
     Resume(ResumeArgs),
     /// Check without a connection that a run's record is whole and agrees with itself.
     Audit(AuditArgs),
+    /// List everything that runs have done to one mailbox.
+    History(HistoryArgs),
     /// Ask each server whether it can be reached, takes its credential, and until when.
     Check(CheckArgs),
     /// Serve an embedded imitation of cPanel and WHM on loopback, to try mailsweep on.

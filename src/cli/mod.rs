@@ -7,6 +7,7 @@ mod audit;
 mod check;
 mod findings;
 mod ground;
+mod history;
 mod lanes;
 mod look;
 mod person;
@@ -50,6 +51,7 @@ pub fn main() -> Exit {
         Command::Plan(args) => (plan::plan(args), Voice::from(&args.output)),
         Command::Resume(args) => (resume::resume(args), Voice::from(&args.output)),
         Command::Audit(args) => (audit::audit(args), Voice::from(args)),
+        Command::History(args) => (history::history(args), Voice::default()),
         Command::Check(args) => (check::check(args), Voice::from(args)),
         Command::Sandbox(args) => (sandbox::serve(args), Voice::default()),
     };

@@ -13,6 +13,7 @@ mod closing;
 mod disk;
 mod entry;
 mod facts;
+mod history;
 mod journal;
 mod ledger;
 mod look;
@@ -33,6 +34,7 @@ pub use entry::{
     Asked, Attempt, Ended, Entry, Phase, Session as SessionEntry, SessionsEnded, Stamp, StateRead, in_rows,
 };
 pub use facts::{FORMAT, InputFacts, RunFacts, who};
+pub use history::Deed;
 pub use journal::{Chain, Journal, Torn};
 pub use ledger::{Ledger, Reason, ServerTotals, Standing};
 pub use look::{Opened, Record, Seen};

@@ -352,7 +352,7 @@ fn defused(error: &str) -> std::borrow::Cow<'_, str> {
 }
 
 /// The reason that the journal's line at this byte gives.
-fn reason_at(file: &File, at: u64) -> Option<String> {
+pub(super) fn reason_at(file: &File, at: u64) -> Option<String> {
     let mut line = vec![0; 1024];
     let mut filled = 0;
     let end = loop {

@@ -144,8 +144,15 @@ impl RunDir {
     pub fn open(named: &Path, runs_dir: &Path) -> Result<(RunDir, RunFacts), DirError> {
         let beside = runs_dir.join(named);
         let is_bare = named.components().count() == 1;
-        let path = if is_bare && !named.join(RUN_JSON).exists() { beside } else { named.to_owned() };
-        let dir = RunDir { path };
+        RunDir::at(if is_bare && !named.join(RUN_JSON).exists() { &beside } else { named })
+    }
+
+    /// The run whose directory this is.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn at(path: &Path) -> Result<(RunDir, RunFacts), DirError> {
+        let dir = RunDir { path: path.to_owned() };
         let facts = dir.facts()?;
         Ok((dir, facts))
     }
@@ -183,6 +190,31 @@ impl RunDir {
         runs.sort();
         runs.reverse();
         runs
+    }
+
+    /// Every run under a directory, and what looks like one that has lost a file, oldest first by
+    /// name; none if the directory is not there.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn list_all(runs_dir: &Path) -> Result<Vec<PathBuf>, DirError> {
+        let entries = match std::fs::read_dir(runs_dir) {
+            Ok(entries) => entries,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(fault) => return Err(DirError::io(runs_dir)(fault)),
+        };
+        let is_run =
+            |path: &PathBuf| [RUN_JSON, JOURNAL, RESULTS].iter().any(|name| path.join(name).exists());
+        let mut runs = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(DirError::io(runs_dir))?.path();
+            // What cannot be looked into may be one.
+            if is_run(&path) || (path.is_dir() && std::fs::read_dir(&path).is_err()) {
+                runs.push(path);
+            }
+        }
+        runs.sort();
+        Ok(runs)
     }
 
     /// The directory itself.

@@ -13,6 +13,7 @@ mod bar;
 mod check;
 mod drawer;
 mod guidance;
+mod history;
 mod line;
 mod log;
 mod notices;
@@ -35,6 +36,7 @@ pub use check::{
     Checkup, End, Health, LoginCheckup, ServerCheckup, Tls, TokenEnd, TokenLine, Trust, check, check_quiet,
 };
 pub use guidance::{Guidance, guidance};
+pub use history::history;
 pub use line::LogFormat;
 pub use notices::Notices;
 pub use plan::{PlanRow, PlanView, plan};
