@@ -4,6 +4,7 @@ mod audit;
 mod check;
 mod history;
 mod input;
+mod later;
 mod limits;
 mod output;
 mod plan;
@@ -24,6 +25,7 @@ pub use audit::AuditArgs;
 pub use check::CheckArgs;
 pub use history::HistoryArgs;
 pub use input::{Channels, InputArgs};
+pub use later::{UndoArgs, VerifyArgs};
 pub use limits::LimitArgs;
 pub use output::{LogFormatArg, OutputArgs};
 pub use plan::PlanArgs;
@@ -69,6 +71,10 @@ pub enum Command {
     /// Go on with a run that was interrupted, stopped or killed.
     #[command(after_help = RESUME_NOTES)]
     Resume(ResumeArgs),
+    /// Take back what a run changed, and only that.
+    Undo(UndoArgs),
+    /// Read the state again: does what a run did still hold?
+    Verify(VerifyArgs),
     /// Check without a connection that a run's record is whole and agrees with itself.
     Audit(AuditArgs),
     /// List everything that runs have done to one mailbox.

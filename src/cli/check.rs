@@ -131,7 +131,7 @@ impl Prepared {
             wants_tokens: asking.wants_tokens,
         });
         let limits = &server.limits;
-        Inquiry { limits, limiter: Limiter::new(limits), logins: logins.collect(), domains: &[] }
+        Inquiry { limits, limiter: Limiter::new(limits), logins: logins.collect(), domains: &[], held: &[] }
     }
 }
 

@@ -7,6 +7,7 @@ mod audit;
 mod check;
 mod findings;
 mod ground;
+mod held;
 mod history;
 mod lanes;
 mod look;
@@ -25,7 +26,10 @@ mod select;
 mod session;
 mod settings;
 mod show;
+mod start;
 mod survey;
+mod undo;
+mod verify;
 
 use clap::builder::Resettable;
 use clap::{CommandFactory, FromArgMatches};
@@ -50,6 +54,8 @@ pub fn main() -> Exit {
         Command::Run(args) => (run::run(args), Voice::from(&args.output)),
         Command::Plan(args) => (plan::plan(args), Voice::from(&args.output)),
         Command::Resume(args) => (resume::resume(args), Voice::from(&args.output)),
+        Command::Undo(args) => (undo::undo(args), Voice::from(&args.output)),
+        Command::Verify(args) => (verify::verify(args), Voice::from(&args.output)),
         Command::Audit(args) => (audit::audit(args), Voice::from(args)),
         Command::History(args) => (history::history(args), Voice::default()),
         Command::Check(args) => (check::check(args), Voice::from(args)),

@@ -1,7 +1,10 @@
 //! Who is at work, why, and where.
 
+use anyhow::{Result, ensure};
+
 use super::args::WhoArgs;
 use crate::domain::{clean, clip};
+use crate::fleet::Config;
 use crate::record;
 
 /// Who works on a run, and why: a session's own.
@@ -29,6 +32,17 @@ impl WhoArgs {
     }
 }
 
+impl WhoArgs {
+    /// The same for a new run: the configuration may say why, or want it said.
+    pub fn for_a_run(&self, config: &Config) -> Result<Who> {
+        let mut who = self.who(config.operator.as_deref());
+        who.ticket = who.ticket.or_else(|| config.ticket.as_deref().and_then(said));
+        let is_lacking = config.require_ticket && who.ticket.is_none();
+        ensure!(!is_lacking, "the configuration requires a ticket: say why with --ticket TEXT");
+        Ok(who)
+    }
+}
+
 impl Who {
     /// The same for a command that has no flag for it.
     pub fn found(configured: Option<&str>) -> Who {
@@ -44,7 +58,7 @@ impl std::fmt::Display for Who {
 }
 
 /// What was typed, on one line and of a length that fits a table; blanks are nothing.
-pub fn said(text: &str) -> Option<String> {
+fn said(text: &str) -> Option<String> {
     const LONGEST: usize = 200;
     Some(clip(&clean(text), LONGEST)).filter(|text| !text.is_empty())
 }

@@ -1,6 +1,7 @@
 //! `mailsweep plan`: what a run would change, found out by reading alone.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
 use std::path::Path;
 
 use anyhow::Context;
@@ -108,7 +109,10 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
             .save(path)
             .with_context(|| format!("the plan could not be saved to {}", path.display()))?;
     }
-    let view = seen(args, &looked, &job, &routed, &options);
+    // Flags that name a server would have to be repeated, and may hold more than should be shown.
+    let is_repeatable = ground.is_configured
+        && options == (InputOptions { servers: options.servers.clone(), ..InputOptions::default() });
+    let view = PlanView { next: next(args, is_repeatable), ..seen(args, &looked, &job, &routed) };
     show(args, live, &view, &tally, exit);
     Ok(exit)
 }
@@ -154,7 +158,7 @@ fn foreseen(looked: &Looked, job: &Job, input: InputFacts, operator: &str) -> Pl
 }
 
 /// The figures, by server, account, action and channel.
-fn seen(args: &PlanArgs, looked: &Looked, job: &Job, routed: &Routed, options: &InputOptions) -> PlanView {
+fn seen(args: &PlanArgs, looked: &Looked, job: &Job, routed: &Routed) -> PlanView {
     let mut rows: BTreeMap<(String, String, usize), PlanRow> = BTreeMap::new();
     let mut view = PlanView {
         title: format!("What {} would change; nothing was", args.job.display()),
@@ -190,19 +194,14 @@ fn seen(args: &PlanArgs, looked: &Looked, job: &Job, routed: &Routed, options: &
         }
     }
     view.rows = rows.into_values().collect();
-    if let Some(path) = &args.save
-        && view.rows.iter().any(|row| row.changes > 0)
-        && *options == (InputOptions { servers: options.servers.clone(), ..InputOptions::default() })
-        && args.job != Path::new("-")
-    {
-        let words = ["mailsweep", "run"].map(std::ffi::OsStr::new).into_iter().chain([
-            args.job.as_os_str(),
-            std::ffi::OsStr::new("--plan"),
-            path.as_os_str(),
-        ]);
-        view.next = Some(view::command(words));
-    }
     view
+}
+
+/// What to type to carry out a saved plan, where that is known.
+fn next(args: &PlanArgs, is_repeatable: bool) -> Option<String> {
+    let path = args.save.as_ref().filter(|_| is_repeatable && args.job != Path::new("-"))?;
+    let words = ["mailsweep", "run"].map(OsStr::new).into_iter();
+    Some(view::command(words.chain([args.job.as_os_str(), OsStr::new("--plan"), path.as_os_str()])))
 }
 
 fn show(args: &PlanArgs, live: Live, view: &PlanView, tally: &Tally, exit: Exit) {

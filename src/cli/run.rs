@@ -10,19 +10,17 @@ use anyhow::Context;
 use super::args::RunArgs;
 use super::ground::Ground;
 use super::prepare::{self, Prepared};
-use super::reach::{self, Reach};
 use super::route::{Routed, Routing};
-use super::session::{self, Closed, Work};
+use super::session::{self, Closed};
 use super::settings::Settings;
-use super::show::{self, Live};
-use super::survey::{Survey, Surveyor};
+use super::show::Live;
+use super::start::Start;
+use super::survey::Survey;
 use super::{Failure, person};
 use crate::domain::Exit;
 use crate::engine::ChannelOrder;
 use crate::job::{Job, Source};
-use crate::record::{
-    FORMAT, InputFacts, Ledger, Material, Outcomes, Plan, RunDir, RunFacts, SessionFigures, Stamp, StateDir,
-};
+use crate::record::{FORMAT, InputFacts, Material, Outcomes, Plan, RunDir, RunFacts, SessionFigures, Stamp};
 
 /// Where runs are kept unless something else is said.
 const RUNS_DIR: &str = "mailsweep-runs";
@@ -37,14 +35,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     check_output(&args.output)?;
     let Prepared { ground, left_out, lists, input, options, job } =
         Prepared::new(&args.job, &args.input, &args.server, &args.limits, &args.select, args.dry_run)?;
-    let mut who = args.who.who(ground.config.operator.as_deref());
-    who.ticket = who.ticket.or_else(|| ground.config.ticket.as_deref().and_then(person::said));
-    if ground.config.require_ticket && who.ticket.is_none() {
-        let path = ground.path.as_deref().unwrap_or(Path::new("the configuration"));
-        return Err(
-            anyhow::anyhow!("{} requires a ticket: say why with --ticket TEXT", path.display()).into()
-        );
-    }
+    let who = args.who.for_a_run(&ground.config)?;
     let plan = args.plan.as_ref().map(|path| Plan::read(path, &job, &options)).transpose();
     let plan = plan.map_err(|fault| Failure::new(Exit::Usage, fault))?;
     let at = Stamp::now();
@@ -76,7 +67,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         servers: serde_json::to_value(&fleet.servers).context("the servers cannot be written down")?,
         undo_of: None,
     };
-    let mut live = Live::start(&args.output);
+    let live = Live::start(&args.output);
     let route = |survey: &Survey| {
         let heard = &survey.heard;
         let names = facts.input.options.servers.as_deref().unwrap_or_default();
@@ -90,92 +81,25 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         return rehearse(args, &runs_dir, facts, &input, &job, &ground, &routed, live);
     }
 
-    // What could still go wrong before the first call goes wrong before the question.
-    let credentials = match ground.is_sandbox {
-        true => Vec::new(),
-        false => reach::credentials(fleet, |server| {
-            fleet.servers.iter().zip(&left_out).any(|(known, out)| *out && known.name == server.name)
-        })?,
+    let has_calls = !prepare::callable(&job).is_empty();
+    let start = Start {
+        facts: facts.clone(),
+        settings: &settings,
+        input: &input,
+        job: &job,
+        fleet,
+        left_out: &left_out,
+        who,
+        needed: vec![has_calls; fleet.servers.len()],
+        runs_dir: &runs_dir,
+        run_dir: args.run_dir.as_deref(),
+        others: &args.state,
+        output: &args.output,
+        yes: args.yes,
+        named: &args.job,
+        title: format!("About to carry out {}:", input.name()),
     };
-    RunDir::check(args.run_dir.as_deref())?;
-    let run_id = RunDir::name(args.run_dir.as_deref(), input.name(), at);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
-    let mut reach = None;
-    let mut state = None;
-    let survey = if ground.is_sandbox {
-        Survey::silent(fleet, &left_out)
-    } else {
-        if !args.yes && !job.operations.is_empty() {
-            show::can_ask(&args.job)?;
-        }
-        let reach = reach.insert(Reach::servers(fleet, &credentials, &run_id)?);
-        let state = state.insert(StateDir::from_environment().map_err(state_failure)?);
-        let surveyor = Surveyor {
-            fleet,
-            credentials: &credentials,
-            reach,
-            job: &job,
-            args: &args.state,
-            only_looks: false,
-            run_id: &run_id,
-            operator: &who.to_string(),
-            live: &live,
-        };
-        let has_calls = !prepare::callable(&job).is_empty();
-        surveyor.survey(state, &left_out, |_| has_calls, &runtime)?
-    };
-    let routed = route(&survey);
-    let title = format!("About to carry out {}:", input.name());
-    live.preview(&title, &job, fleet, &routed, args.run_dir.as_deref());
-    if !args.yes && !job.operations.is_empty() {
-        show::may_go_on(&args.job)?;
-    }
-
-    let dir = RunDir::create(args.run_dir.as_deref(), &runs_dir, input.name(), at)?;
-    let facts = RunFacts { run_id: dir.run_id(), ..facts };
-    dir.write_facts(&facts, &input)?;
-    let journal = dir.start_journal(&facts)?;
-    let reach = match reach {
-        None => Reach::sandbox(&fleet.servers[0], Some(dir.sandbox()), &dir.run_id(), &job)?,
-        Some(reach) if dir.run_id() == run_id => reach,
-        // The name was taken; what reaches the servers' logs must be the run's own.
-        Some(_) => Reach::servers(fleet, &credentials, &dir.run_id())?,
-    };
-    live.note(&format!("run {}", dir.path().display()));
-    let to_do: Vec<u32> =
-        prepare::callable(&job).into_iter().filter(|op| !routed.settled.contains_key(op)).collect();
-    let closed = session::carry_out(
-        Work {
-            dir: &dir,
-            facts: &facts,
-            job: &job,
-            input: &dir.input()?,
-            fleet,
-            reach: &reach,
-            runtime: &runtime,
-            survey,
-            routed: &routed,
-            order: settings.channel_order,
-            who,
-            reading: &settings.reading,
-            foreseen: Some(&|op| settings.foreseen(op)),
-            journal,
-            ledger: Ledger::new(&job),
-            sessions: Vec::new(),
-            settled: Vec::new(),
-            to_do,
-            last: Default::default(),
-            unverified: Vec::new(),
-            again: Vec::new(),
-        },
-        &mut live,
-    )?;
-    if let Some(state) = &state {
-        super::survey::note_refusals(state, fleet, &credentials, &dir.run_id(), &closed.refused, &live);
-    }
-    // Idle connections are not waited for.
-    runtime.shutdown_background();
-    finish(live, &dir, &args.output, closed)
+    start.carry_out(live, route, |_| Ok(()))
 }
 
 /// Why the state directory cannot be used, before anything was sent.
@@ -255,7 +179,7 @@ fn rehearse(
 ) -> Result<Exit, Failure> {
     let begun = Instant::now();
     let title = format!("Dry run of {}: nothing is sent", input.name());
-    live.preview(&title, job, &ground.fleet, routed, args.run_dir.as_deref());
+    live.preview(&title, job, &ground.fleet, routed, Vec::new(), args.run_dir.as_deref());
     let dir = RunDir::create(args.run_dir.as_deref(), runs_dir, input.name(), facts.started_at)?;
     let facts = RunFacts { run_id: dir.run_id(), ..facts };
     dir.write_facts(&facts, input)?;

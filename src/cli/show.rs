@@ -95,11 +95,31 @@ impl Live {
     }
 
     /// Shows what is about to happen.
-    pub fn preview(&self, title: &str, job: &Job, fleet: &Fleet, routed: &Routed, run_dir: Option<&Path>) {
+    pub fn preview(
+        &self,
+        title: &str,
+        job: &Job,
+        fleet: &Fleet,
+        routed: &Routed,
+        held: Vec<(String, Option<u64>)>,
+        run_dir: Option<&Path>,
+    ) {
         let terminal = Terminal::stderr();
-        let preview = what_is_about_to_happen(title, job, fleet, routed, run_dir);
+        let preview = Preview { held, ..what_is_about_to_happen(title, job, fleet, routed, run_dir) };
         self.note(&view::preview(&preview, terminal.style(), terminal.width()));
         self.notices.flush();
+    }
+
+    /// Shows what a command found; with `-q` a line, and nothing where all is well.
+    pub fn end_in_a_line(self, text: &str, line: &str, exit: Exit) {
+        let Live { mut reporter, notices, quiet } = self;
+        reporter.run_ended();
+        if !quiet {
+            notices.note(text);
+        } else if exit != Exit::Ok {
+            notices.say(line);
+        }
+        reporter.finish();
     }
 
     /// Shows what a command found; with `-q`, little, and nothing where all is well.
@@ -289,6 +309,7 @@ fn what_is_about_to_happen(
             .collect(),
         warnings: job.warnings.iter().chain(&routed.warnings).cloned().collect(),
         run_dir: run_dir.map(Path::to_owned),
+        ..Preview::default()
     }
 }
 

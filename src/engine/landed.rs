@@ -55,6 +55,11 @@ impl Run<'_, '_> {
         let is_repeatable = active.errand.is_repeatable(&self.states);
         let lane = &mut self.lanes[index];
         let busy = lane.landed();
+        if verdict.is_called_back() {
+            // The server is halted, or the refusal that halts it comes next: this is left with all
+            // the rest.
+            return;
+        }
         let proven = lane.is_proven();
         let step = active.tries.step(&verdict, is_repeatable, lane.limits.retries, proven, &mut self.random);
         let wait = if let Step::Again(wait) = step { wait } else { Duration::ZERO };

@@ -16,6 +16,8 @@ mod concurrency;
 mod concurrency_tests;
 mod event;
 mod guard;
+#[cfg(test)]
+mod halt_tests;
 mod inquiry;
 mod landed;
 mod lane;
@@ -35,7 +37,7 @@ mod told_tests;
 
 pub use event::{Event, Finished, LaneFigures, Observer, Subject, Tried};
 pub use guard::{Changes, MaxChanges};
-pub use inquiry::{Inquiry, Listed, Login, PATIENCE, Silence, Told, ask};
+pub use inquiry::{Held, Inquiry, Listed, Login, PATIENCE, Silence, Told, ask};
 pub use limiter::Limiter;
 pub use limits::{Limits, MaxErrors, Rate, SomeLimits, Unit, parse_time};
 pub use run::run;

@@ -66,7 +66,12 @@ impl Source {
 
     /// Bytes in memory.
     pub fn bytes(bytes: impl Into<Vec<u8>>) -> Source {
-        Source { name: "input".to_owned(), kind: Kind::Bytes(bytes.into().into()) }
+        Source::named_bytes("input", bytes)
+    }
+
+    /// Bytes in memory, under a name.
+    pub fn named_bytes(name: &str, bytes: impl Into<Vec<u8>>) -> Source {
+        Source { name: name.to_owned(), kind: Kind::Bytes(bytes.into().into()) }
     }
 
     /// What to call it in messages.

@@ -17,6 +17,12 @@ impl Stamp {
         Stamp(jiff::Timestamp::now().as_millisecond())
     }
 
+    /// So many milliseconds later.
+    #[must_use]
+    pub fn plus(self, ms: u32) -> Stamp {
+        Stamp(self.0.saturating_add(i64::from(ms)))
+    }
+
     /// Milliseconds from `earlier` to here; 0 if the clock went back.
     pub fn since(self, earlier: Stamp) -> u32 {
         u32::try_from(self.0.saturating_sub(earlier.0).max(0)).unwrap_or(u32::MAX)

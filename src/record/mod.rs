@@ -13,6 +13,7 @@ mod closing;
 mod disk;
 mod entry;
 mod facts;
+mod findings;
 mod history;
 mod journal;
 mod ledger;
@@ -27,13 +28,14 @@ mod server_lock;
 mod state_dir;
 mod summary;
 
-pub use audit::{Audit, Expected, Finding, SessionEnd, Verdict};
+pub use audit::{Audit, Expected, FileFinding, SessionEnd, Verdict};
 pub use channels::{ChannelFigures, Channels};
 pub use disk::{create_dir, write_whole};
 pub use entry::{
     Asked, Attempt, Ended, Entry, Phase, Session as SessionEntry, SessionsEnded, Stamp, StateRead, in_rows,
 };
 pub use facts::{FORMAT, InputFacts, RunFacts, who};
+pub use findings::{Finding, Findings};
 pub use history::Deed;
 pub use journal::{Chain, Journal, Torn};
 pub use ledger::{Ledger, Reason, ServerTotals, Standing};

@@ -347,7 +347,7 @@ impl Tally {
 }
 
 /// Text that came from a server, so that no spreadsheet takes it for a formula.
-fn defused(error: &str) -> std::borrow::Cow<'_, str> {
+pub(super) fn defused(error: &str) -> std::borrow::Cow<'_, str> {
     if error.starts_with(['=', '+', '-', '@', '\t']) { format!("'{error}").into() } else { error.into() }
 }
 

@@ -350,7 +350,7 @@ impl RunDir {
 }
 
 /// The time in the form of a directory's name.
-fn compact(at: Stamp) -> String {
+pub(super) fn compact(at: Stamp) -> String {
     let text: String = at.to_string().chars().filter(|c| !matches!(c, '-' | ':')).collect();
     let seconds = text.split('.').next().unwrap_or_default().to_owned();
     seconds + "Z"

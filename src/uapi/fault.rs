@@ -1,12 +1,17 @@
 //! Faults before any answer.
 
+use super::gate::CalledBack;
 use super::tls;
 use super::transport::Verdict;
 use crate::domain::{ErrorClass, clean};
 
-/// A fault before any answer. Only a fault in making the connection is sure to have had no effect.
+/// A fault before any answer. Only a fault in making the connection is sure to have had no effect,
+/// and what was called back.
 pub fn from_fault(fault: reqwest::Error) -> Verdict {
     let fault = fault.without_url();
+    if let Some(called_back) = find::<CalledBack>(&fault) {
+        return Verdict::called_back(called_back.to_string());
+    }
     let error = chain(&fault);
     match (fault.is_connect(), fault.is_timeout()) {
         (true, true) => Verdict::NotSent { class: ErrorClass::Timeout, error, lasting: false },
@@ -19,13 +24,18 @@ pub fn from_fault(fault: reqwest::Error) -> Verdict {
     }
 }
 
-/// What TLS itself found wrong, if it did. `source()` alone does not lead there: the error is
-/// wrapped in I/O errors, each of which has to be opened.
+/// What TLS itself found wrong, if it did.
 fn tls_fault(fault: &reqwest::Error) -> Option<String> {
+    find(fault).map(|tls| clean(&tls::in_words(tls)))
+}
+
+/// An error of this type among the causes. `source()` alone does not lead there: what a connection
+/// ends with is wrapped in I/O errors, each of which has to be opened.
+fn find<E: std::error::Error + 'static>(fault: &reqwest::Error) -> Option<&E> {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(fault);
     while let Some(error) = next {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Some(clean(&tls::in_words(tls)));
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
         }
         let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         next = inside.map(|e| e as &(dyn std::error::Error + 'static)).or_else(|| error.source());

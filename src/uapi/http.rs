@@ -22,7 +22,7 @@ use super::gate::Gate;
 use super::reading::{self, MAX_READING_BYTES, as_account};
 use super::tls;
 use super::transport::{Answer, Found, Question, Reader, Reading, Transport, Verdict};
-use super::verdict::{Body, MAX_ANSWER_BYTES, Received, judge, not_asked, odd_data};
+use super::verdict::{Body, MAX_ANSWER_BYTES, Received, is_refusal, judge, not_asked, odd_data};
 use super::wire::Expected;
 use crate::domain::{ErrorClass, Function, Secret, clip};
 
@@ -102,7 +102,7 @@ pub enum SetupError {
 /// all accounts that the credential has access to.
 pub struct HttpTransport {
     client: Client,
-    /// Before every new connection.
+    /// Before whatever is sent.
     gate: Gate,
     api: Api,
     /// Scheme, host, and the port to connect to.
@@ -218,16 +218,16 @@ impl HttpTransport {
         let request = match method {
             Method::Get => {
                 url.set_query(Some(&parameters));
-                self.client.get(url)
+                self.client.get(url).body(self.gate.body(""))
             }
             Method::Post => {
                 let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-                self.client.post(url).header(CONTENT_TYPE, form).body(parameters)
+                self.client.post(url).header(CONTENT_TYPE, form).body(self.gate.body(parameters))
             }
         };
         let answer = match request.send().await {
             Ok(response) => {
-                let taken = take(response, MAX_ANSWER_BYTES).await;
+                let taken = self.take(response, MAX_ANSWER_BYTES).await;
                 Answer { http_status: Some(taken.status), verdict: taken.judge(Expected::Uapi) }
             }
             Err(fault) => Answer { http_status: None, verdict: from_fault(fault) },
@@ -247,10 +247,10 @@ impl HttpTransport {
         if !asked.parameters.is_empty() {
             url.query_pairs_mut().extend_pairs(asked.parameters);
         }
-        match self.client.get(url).send().await {
+        match self.client.get(url).body(self.gate.body("")).send().await {
             Ok(response) => {
                 reading.certificate = self.certificate(&response);
-                let taken = take(response, MAX_READING_BYTES).await;
+                let taken = self.take(response, MAX_READING_BYTES).await;
                 reading.http_status = Some(taken.status);
                 reading.verdict = taken.judge(asked.expected);
                 if reading.verdict == Verdict::Done {
@@ -264,6 +264,14 @@ impl HttpTransport {
         }
         reading.verdict = self.presentable(reading.verdict);
         reading
+    }
+
+    /// Takes an answer in. After a refusal nothing more leaves, not even while its words are read.
+    async fn take(&self, response: Response, limit: usize) -> Taken {
+        if is_refusal(response.status().as_u16()) {
+            self.gate.close();
+        }
+        take(response, limit).await
     }
 
     /// The certificate of the connection that an answer came by, if it was wanted.
@@ -352,7 +360,8 @@ fn host_header(base: &Url) -> Result<HeaderValue, SetupError> {
 fn lead(base: &mut Url, connect_to: &ConnectTo) -> Result<(), SetupError> {
     if !connect_to.fits(base) {
         return Err(SetupError::ConnectTo(format!(
-            "the URL's host is itself an address, which always is connected to: write the server's name into the              URL, and {connect_to} stays here"
+            "the URL's host is itself an address, which always is connected to: write the server's name into the \
+             URL, and {connect_to} stays here"
         )));
     }
     if let Some(port) = connect_to.port() {
@@ -420,7 +429,7 @@ async fn take(mut response: Response, limit: usize) -> Taken {
     let mut first: Option<Bytes> = None;
     let mut joined = Vec::new();
     // A refusal counts from its first line on: its words are taken only if they are there already.
-    let is_refusal = matches!(status, 401 | 403);
+    let is_refusal = is_refusal(status);
     let mut patience = 3;
     let lost = loop {
         if is_refusal {

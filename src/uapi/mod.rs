@@ -8,6 +8,8 @@ mod certificate;
 mod endpoint;
 mod fault;
 mod gate;
+#[cfg(test)]
+mod gate_tests;
 mod http;
 #[cfg(test)]
 mod http_tests;

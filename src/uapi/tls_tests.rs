@@ -14,7 +14,7 @@ use super::*;
 use crate::domain::ErrorClass;
 
 /// A CA and what it signs.
-struct Ca {
+pub struct Ca {
     issuer: Issuer<'static, KeyPair>,
     pem: Vec<u8>,
 }
@@ -37,14 +37,14 @@ fn named(name: &str) -> rcgen::DistinguishedName {
 }
 
 /// A server's certificate with its key.
-struct Shown {
+pub struct Shown {
     certificate: CertificateDer<'static>,
     key: KeyPair,
 }
 
 impl Shown {
     /// For this name, until this year; signed by the CA, or by itself.
-    fn new(name: &str, year: i32, ca: Option<&Ca>) -> Shown {
+    pub fn new(name: &str, year: i32, ca: Option<&Ca>) -> Shown {
         Shown::marked(IsCa::NoCa, name, year, ca)
     }
 
@@ -66,11 +66,11 @@ impl Shown {
         format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n").into_bytes()
     }
 
-    fn pin(&self) -> Pin {
+    pub fn pin(&self) -> Pin {
         Pin::of(&self.key.subject_public_key_info())
     }
 
-    fn served(&self) -> ServerConfig {
+    pub fn served(&self) -> ServerConfig {
         self.served_with(&self.key, rustls::ALL_VERSIONS)
     }
 

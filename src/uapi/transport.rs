@@ -17,8 +17,9 @@ pub trait Reader {
 
 /// Whatever can make a changing call. It can read too, since what is to be changed is read first.
 pub trait Transport: Reader {
-    /// Calls back what is not sent yet, as far as that can be done: a request that still waits for
-    /// its connection comes to nothing. What was sent is answered as ever.
+    /// Calls back what is not sent yet, wherever it waits, and sends nothing more: each such call
+    /// ends with a verdict that [says so](Verdict::is_called_back). What was sent is answered as
+    /// ever.
     fn halt(&self) {}
 
     /// Makes one call about one mailbox of one account, once. Never fails: what goes wrong is a
@@ -137,7 +138,7 @@ pub enum Verdict {
     },
     /// No request got out, so the call had no effect.
     NotSent {
-        /// `connect`, `timeout` or `tls`.
+        /// `connect`, `timeout` or `tls`; `interrupted` if it was called back.
         class: ErrorClass,
         /// What happened.
         error: String,
@@ -163,6 +164,16 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// A request that was not sent because there was to be none any more.
+    pub fn called_back(error: String) -> Verdict {
+        Verdict::NotSent { class: ErrorClass::Interrupted, error, lasting: false }
+    }
+
+    /// Whether that is what became of it: then it was no try at all.
+    pub fn is_called_back(&self) -> bool {
+        matches!(self, Verdict::NotSent { class: ErrorClass::Interrupted, .. })
+    }
+
     /// The class of what went wrong; `None` if nothing did.
     pub fn class(&self) -> Option<ErrorClass> {
         match self {

@@ -39,7 +39,7 @@ pub fn judge(received: &Received<'_>, now: SystemTime) -> Verdict {
     let Received { status, .. } = *received;
     match status {
         200 => judge_ok(received),
-        401 | 403 => Verdict::Refused { error: words_of(received) },
+        status if is_refusal(status) => Verdict::Refused { error: words_of(received) },
         429 | 503 => Verdict::Throttled {
             after: received.retry_after.and_then(|value| parse_retry_after(value, now)),
             error: words_of(received),
@@ -54,6 +54,11 @@ pub fn judge(received: &Received<'_>, now: SystemTime) -> Verdict {
         // 1xx, other 2xx and unusual 5xx: nothing the API is known to say.
         _ => Verdict::Foreign { class: ErrorClass::Http, error: words_of(received), open: true },
     }
+}
+
+/// Whether an answer with this status refuses the credential, whatever else it says.
+pub fn is_refusal(status: u16) -> bool {
+    matches!(status, 401 | 403)
 }
 
 fn judge_ok(received: &Received<'_>) -> Verdict {

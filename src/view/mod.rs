@@ -28,6 +28,7 @@ mod summary;
 mod terminal;
 #[cfg(test)]
 mod testing;
+mod verify;
 mod words;
 
 pub use ask::ask;
@@ -45,3 +46,4 @@ pub use reporter::{Options, Reporter};
 pub use shell::{command, quote};
 pub use summary::{Closing, FailureLine, summary, summary_quiet};
 pub use terminal::{Columns, Style, Terminal};
+pub use verify::{VerifyView, verified, verified_in_a_line};

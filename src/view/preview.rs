@@ -26,6 +26,8 @@ pub struct Preview {
     pub limits: Vec<ServerLimits>,
     /// Operations of the input that will not be carried out.
     pub left_aside: Vec<LeftAside>,
+    /// Of mailboxes that are released, how many messages are held, where the server told.
+    pub held: Vec<(String, Option<u64>)>,
     /// What the operator should know before answering.
     pub warnings: Vec<String>,
     /// Where the run is recorded.
@@ -109,6 +111,7 @@ pub fn preview(preview: &Preview, style: Style, width: usize) -> String {
         let text =
             format!("! release sends the mail that is queued for {mailboxes}: that cannot be taken back");
         out.push_str(&format!("{}\n", style.red(&wrap(&text, 2, width))));
+        held(&preview.held, width, &mut out);
     }
     for warning in preview.warnings.iter().take(MOST_OTHERS) {
         let text = wrap(&format!("! {}", shown(warning, 500)), 2, width);
@@ -118,6 +121,29 @@ pub fn preview(preview: &Preview, style: Style, width: usize) -> String {
         out.push_str(&format!("  and {} more warnings\n", preview.warnings.len() - MOST_OTHERS));
     }
     out
+}
+
+/// How much that is, in all and per mailbox.
+fn held(counts: &[(String, Option<u64>)], width: usize, out: &mut String) {
+    if counts.is_empty() {
+        return;
+    }
+    let all: u64 = counts.iter().filter_map(|(_, held)| *held).sum();
+    let untold = counts.iter().filter(|(_, held)| held.is_none()).count() as u64;
+    let untold = if untold > 0 {
+        format!("; {} did not tell", counted(untold, "mailbox", "mailboxes"))
+    } else {
+        String::new()
+    };
+    out.push_str(&format!("  {} held{untold}\n", counted(all, "message is", "messages are")));
+    for (mailbox, held) in counts.iter().take(MOST_OTHERS) {
+        let held = held.map_or_else(|| "not told".to_owned(), count);
+        out.push_str(&wrap(&format!("    {}: {held}", shown(mailbox, 120)), 6, width));
+        out.push('\n');
+    }
+    if counts.len() > MOST_OTHERS {
+        out.push_str(&format!("    and {} more mailboxes\n", counts.len() - MOST_OTHERS));
+    }
 }
 
 fn table(preview: &Preview, style: Style, width: usize, out: &mut String) {

@@ -27,6 +27,7 @@ fn example() -> Preview {
         ],
         warnings: vec!["“web03” did not tell its domains".into()],
         run_dir: Some("mailsweep-runs/20260801T120000Z-leak".into()),
+        ..Preview::default()
     }
 }
 

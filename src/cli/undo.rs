@@ -1,0 +1,388 @@
+//! `mailsweep undo`: a run that puts back what another one changed, and only that.
+//!
+//! What there is to put back is read off that run's journal: per flag of a mailbox the value that was
+//! read before the first call on it. It becomes a job of its own, which goes the way of any other;
+//! that run's journal is told what is taken back, before anything is sent.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+
+use super::args::UndoArgs;
+use super::ground::names;
+use super::recorded::{Recorded, ServerChoice};
+use super::route::{Routed, Routing};
+use super::run::{check_output, runs_dir};
+use super::select::Lists;
+use super::settings::Settings;
+use super::show::Live;
+use super::start::Start;
+use super::survey::Survey;
+use super::{Failure, person, session};
+use crate::domain::{ErrorClass, Exit, Flag, Function, Status};
+use crate::job::{self, InputOptions, Job, MailboxId, Source};
+use crate::record::{Entry, FORMAT, InputFacts, Ledger, Opened, Places, RunFacts, Settled, Stamp, in_rows};
+
+/// Carries out the command.
+pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
+    check_output(&args.output)?;
+    let lists = args.select.lists()?;
+    let choice = ServerChoice {
+        config: args.config.as_deref(),
+        credential: &args.credential,
+        limits: args.limits.some(),
+    };
+    let run = Recorded::open(&args.run_dir, &choice, "undo")?;
+    let who = args.who.for_a_run(&run.config)?;
+    let left_out = args.select.which.left_out(&run.fleet)?;
+    let mut opened = run.dir.open_journal(&run.facts, &run.job)?;
+    let part = Part { run: &run, ledger: &opened.ledger, lists: &lists, left_out: &left_out };
+    let undoing = part.undoing(args.release_held);
+    let shown = run.dir.path().display().to_string();
+    let live = Live::start(&args.output);
+    lists.unknown(&run.job).iter().for_each(|warning| live.note(warning));
+    if undoing.rows.is_empty() && undoing.left.is_empty() {
+        live.say_and_end(&format!(
+            "{shown}: there is nothing to undo: that run, or the part that was named, changed nothing"
+        ));
+        return Ok(Exit::Ok);
+    }
+
+    let input = undoing.source(&run)?;
+    let options = InputOptions {
+        servers: run.facts.input.options.servers.clone(),
+        allow_empty: true,
+        ..InputOptions::default()
+    };
+    let job = Arc::new(job::read(&input, &options)?);
+    let places = undoing.places(&job, opened.ledger.places());
+    let mut reading = super::reading::ReadingSettings::default();
+    args.guards.put_into(&mut reading);
+    let settings = Settings {
+        sandbox: run.settings.sandbox,
+        sandbox_in: run
+            .settings
+            .sandbox
+            .then(|| std::path::absolute(run.sandbox_store()))
+            .transpose()
+            .context("the sandbox's state")?,
+        channel_order: Default::default(),
+        protect: run.settings.protect.clone(),
+        reading,
+        plan: None,
+    };
+    let facts = RunFacts {
+        format: FORMAT,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        run_id: String::new(),
+        started_at: Stamp::now(),
+        operator: who.operator.clone(),
+        unix_user: who.unix_user.clone(),
+        host: person::host(),
+        ticket: who.ticket.clone(),
+        dry_run: false,
+        input: InputFacts { name: input.name().to_owned(), sha256: job.sha256.clone(), options },
+        settings: serde_json::to_value(&settings).context("the settings cannot be written down")?,
+        servers: serde_json::to_value(&run.fleet.servers).context("the servers cannot be written down")?,
+        undo_of: Some(run.dir.run_id()),
+    };
+    let needed = undoing.needed(&run, opened.ledger.places());
+    let start = Start {
+        facts,
+        settings: &settings,
+        input: &input,
+        job: &job,
+        fleet: &run.fleet,
+        left_out: &left_out,
+        who,
+        needed,
+        runs_dir: &runs_dir(&run.config),
+        run_dir: args.into.as_deref(),
+        others: &args.state,
+        output: &args.output,
+        yes: args.yes,
+        named: Path::new(""),
+        title: format!("About to undo {shown}:"),
+    };
+    let route = |survey: &Survey| undoing.route(&run, &job, survey, &places);
+    let note = |dir: &crate::record::RunDir| undoing.note(&mut opened, &dir.run_id());
+    start.carry_out(live, route, note)
+}
+
+/// The part of a run that is to be taken back.
+struct Part<'a> {
+    run: &'a Recorded,
+    ledger: &'a Ledger,
+    lists: &'a Lists,
+    left_out: &'a [bool],
+}
+
+/// A flag of a mailbox, in the order of the operations.
+type Key = (MailboxId, u8);
+
+/// One flag that is to be put back.
+struct Row {
+    mailbox: MailboxId,
+    function: Function,
+    /// Why it is left as it is, if it is.
+    blocked: Option<(ErrorClass, &'static str)>,
+    /// The first operation of the run on it.
+    op: u32,
+}
+
+/// What an undo comes to.
+struct Undoing {
+    rows: Vec<Row>,
+    /// Operations of the run that it takes back, ascending.
+    taken_back: Vec<u32>,
+    /// Operations of the run that have not ended, and are not to be.
+    left: Vec<u32>,
+    /// What the operator should know.
+    warnings: Vec<String>,
+}
+
+/// What the run did to one flag.
+struct Touched {
+    flag: Flag,
+    /// What was read before the first call on it.
+    before: Option<bool>,
+    /// What the last call was to make of it.
+    now: bool,
+    /// Whether it is open what one of the calls came to.
+    is_open: bool,
+    ops: Vec<u32>,
+}
+
+impl Part<'_> {
+    fn undoing(&self, release_held: bool) -> Undoing {
+        let mut touched: BTreeMap<u32, Touched> = BTreeMap::new();
+        let mut first: HashMap<Key, u32> = HashMap::new();
+        let mut left = Vec::new();
+        for (op, operation) in (0u32..).zip(&self.run.job.operations) {
+            let Some(function) = operation.function() else { continue };
+            let is_call = matches!(operation.what, job::What::Call(_));
+            if !is_call || !self.is_wanted(operation.mailbox, function) {
+                continue;
+            }
+            let ended = self.ledger.ended(op);
+            if session::is_waiting(ended) {
+                left.push(op);
+            }
+            let Some(is_open) = self.effect(op, ended) else { continue };
+            let target = function.target();
+            let key = *first.entry((operation.mailbox, target.flag as u8)).or_insert(op);
+            let before = self.ledger.standing(&self.run.job, op).before.get(target.flag);
+            let flag = touched.entry(key).or_insert_with(|| Touched {
+                flag: target.flag,
+                before,
+                now: target.on,
+                is_open: false,
+                ops: Vec::new(),
+            });
+            flag.now = target.on;
+            flag.is_open |= is_open;
+            flag.ops.push(op);
+        }
+        let mut undoing = Undoing { rows: Vec::new(), taken_back: Vec::new(), left, warnings: Vec::new() };
+        let mut holds_again = 0;
+        for (op, flag) in touched {
+            let mailbox = self.run.job.operations[op as usize].mailbox;
+            // It is as it was, whatever was done to it meanwhile.
+            if flag.before == Some(flag.now) && !flag.is_open {
+                continue;
+            }
+            let function = putting_back(flag.flag, flag.before.unwrap_or(!flag.now));
+            let blocked = match (flag.before, function) {
+                (None, _) => Some((
+                    ErrorClass::NoPriorState,
+                    "what it was before the run was not read, so it is left as it is",
+                )),
+                (_, Function::ReleaseOutgoing) if !release_held => Some((
+                    ErrorClass::NeedsRelease,
+                    "to undo the hold would send the queued mail: look at it, then undo with --release-held",
+                )),
+                _ => None,
+            };
+            holds_again += u64::from(function == Function::HoldOutgoing && blocked.is_none());
+            if blocked.is_none() {
+                undoing.taken_back.extend(flag.ops);
+            }
+            undoing.rows.push(Row { mailbox, function, blocked, op });
+        }
+        undoing.taken_back.sort_unstable();
+        if holds_again > 0 {
+            let many =
+                if holds_again == 1 { "1 mailbox".to_owned() } else { format!("{holds_again} mailboxes") };
+            undoing
+                .warnings
+                .push(format!("outgoing mail of {many} is held again; mail that was sent stays sent"));
+        }
+        undoing
+    }
+
+    /// Whether the selection has an operation.
+    fn is_wanted(&self, mailbox: MailboxId, function: Function) -> bool {
+        let address = self.run.job.mailboxes.get(mailbox);
+        if self.lists.leave_out(address, function.channel()).is_some() {
+            return false;
+        }
+        if self.left_out.iter().all(|out| !out) {
+            return true;
+        }
+        // Where it goes is not known: then it is not of a server that was named.
+        let place = self.ledger.places().of(mailbox);
+        let server =
+            place.and_then(|place| self.run.fleet.servers.iter().position(|s| s.name == place.server));
+        server.is_some_and(|number| !self.left_out[number])
+    }
+
+    /// Whether an operation had effect, or may have: `Some(true)` if that is open.
+    fn effect(&self, op: u32, ended: Option<(Status, Option<ErrorClass>)>) -> Option<bool> {
+        if !self.ledger.was_begun(op) {
+            return None;
+        }
+        match ended {
+            Some((Status::Ok, _)) => Some(false),
+            Some((Status::Unknown, _)) => Some(true),
+            // The server accepted it, and may be slow to do it.
+            Some((Status::Failed, Some(ErrorClass::NotApplied))) => Some(true),
+            None | Some((Status::NotAttempted, _)) if self.ledger.may_have_had_effect(op) => Some(true),
+            _ => None,
+        }
+    }
+}
+
+/// What the rows of a mailbox say of its place, so that it stays the same mailbox.
+fn said_place(run: &Recorded, mailbox: MailboxId) -> (&str, &str) {
+    let said = &run.job.destinations[run.job.mailboxes.destination(mailbox) as usize];
+    let servers = run.facts.input.options.servers.as_deref().unwrap_or_default();
+    let server = said.server.and_then(|number| servers.get(number as usize));
+    (server.map_or("", String::as_str), &said.account)
+}
+
+/// The function that gives a flag this value.
+fn putting_back(flag: Flag, on: bool) -> Function {
+    match (flag, on) {
+        (Flag::Login, true) => Function::SuspendLogin,
+        (Flag::Login, false) => Function::UnsuspendLogin,
+        (Flag::Incoming, true) => Function::SuspendIncoming,
+        (Flag::Incoming, false) => Function::UnsuspendIncoming,
+        (Flag::Outgoing, true) => Function::SuspendOutgoing,
+        (Flag::Outgoing, false) => Function::UnsuspendOutgoing,
+        (Flag::Held, true) => Function::HoldOutgoing,
+        (Flag::Held, false) => Function::ReleaseOutgoing,
+    }
+}
+
+impl Undoing {
+    /// It as a job's input, which can be read by itself.
+    fn source(&self, run: &Recorded) -> Result<Source, Failure> {
+        let has_places = run.facts.input.options.servers.is_some();
+        let mut csv = csv::Writer::from_writer(Vec::new());
+        let mut write = || -> std::io::Result<()> {
+            let places = if has_places { &["server", "account"][..] } else { &[] };
+            let columns = ["email", "action", "channel", "undo_of_row"];
+            csv.write_record(columns.iter().chain(places))?;
+            for row in &self.rows {
+                let number = run.job.operations[row.op as usize].row.to_string();
+                let (action, channel) = (row.function.action(), row.function.channel());
+                let address = run.job.mailboxes.get(row.mailbox);
+                for cell in [address, action.word(), channel.word(), &number] {
+                    csv.write_field(cell)?;
+                }
+                if has_places {
+                    let (server, account) = said_place(run, row.mailbox);
+                    csv.write_field(server)?;
+                    csv.write_field(account)?;
+                }
+                csv.write_record(None::<&[u8]>)?;
+            }
+            csv.flush()
+        };
+        write().context("the job cannot be put together")?;
+        let bytes = csv.into_inner().map_err(|fault| anyhow!("the job cannot be put together: {fault}"))?;
+        Ok(Source::named_bytes(&format!("undo-{}.csv", run.dir.run_id()), bytes))
+    }
+
+    /// Where the mailboxes of the new job are: where they were.
+    fn places(&self, job: &Job, before: &Places) -> Places {
+        let mut places = Places::new(job.mailboxes.len());
+        for (operation, row) in job.operations.iter().zip(&self.rows) {
+            if let Some(place) = before.of(row.mailbox) {
+                let number = places.number(&place.server, &place.account);
+                places.put(operation.mailbox, number);
+            }
+        }
+        places
+    }
+
+    /// For each server whether something is to be put back there.
+    fn needed(&self, run: &Recorded, places: &Places) -> Vec<bool> {
+        let mut needed = vec![false; run.fleet.servers.len()];
+        for row in self.rows.iter().filter(|row| row.blocked.is_none()) {
+            let place = places.of(row.mailbox);
+            let server =
+                place.and_then(|place| run.fleet.servers.iter().position(|s| s.name == place.server));
+            if let Some(number) = server {
+                needed[number] = true;
+            }
+        }
+        needed
+    }
+
+    fn route(&self, run: &Recorded, job: &Job, survey: &Survey, places: &Places) -> Routed {
+        let everything = Lists::default();
+        let known = names(&run.fleet);
+        let routing = Routing {
+            job,
+            fleet: &run.fleet,
+            heard: &survey.heard,
+            lists: &everything,
+            names: run.facts.input.options.servers.as_deref().unwrap_or(&known),
+            recorded: Some(places),
+            is_rehearsal: false,
+        };
+        let mut routed = routing.route(super::prepare::callable(job).into_iter(), &HashSet::new());
+        for (op, row) in (0u32..).zip(&self.rows) {
+            if let Some((class, why)) = row.blocked {
+                let settled = Settled { status: Status::Blocked, class: Some(class), error: why.into() };
+                routed.settled.insert(op, settled);
+            }
+        }
+        routed.warnings.extend(self.warnings.iter().cloned());
+        routed
+    }
+
+    /// Tells the run's journal what is taken back, and waits until that is on the disk.
+    fn note(&self, opened: &mut Opened, by: &str) -> Result<(), Failure> {
+        let mut ops: Vec<u32> = self.taken_back.iter().chain(&self.left).copied().collect();
+        ops.sort_unstable();
+        ops.dedup();
+        if ops.is_empty() {
+            return Ok(());
+        }
+        let entry = Entry::Undone { at: Stamp::now(), by: by.to_owned(), ops: in_rows(ops) };
+        let synced = opened.journal.synced();
+        opened.journal.append(&entry, synced);
+        opened.journal.flush_to_disk().map_err(|fault| Failure::new(Exit::Unwritable, fault))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Action;
+
+    #[test]
+    fn every_flag_can_be_put_back_to_either_value() {
+        for flag in Flag::ALL {
+            for on in [true, false] {
+                let target = putting_back(flag, on).target();
+                assert_eq!((target.flag, target.on), (flag, on));
+            }
+        }
+        assert_eq!(putting_back(Flag::Held, false).action(), Action::Release);
+    }
+}

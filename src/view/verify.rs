@@ -1,0 +1,71 @@
+//! What a later look at a run has found.
+
+use std::path::PathBuf;
+
+use super::shell::quote;
+use super::terminal::Style;
+use super::words::{count, counted, shown, wrap};
+
+/// What `verify` has found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VerifyView {
+    /// The run.
+    pub run: String,
+    /// Operations that hold.
+    pub holds: u64,
+    /// Operations that do not any more.
+    pub lacks: u64,
+    /// Operations of which that could not be read.
+    pub unread: u64,
+    /// The first that do not hold, or could not be read.
+    pub lines: Vec<String>,
+    /// Where all of them stand.
+    pub path: Option<PathBuf>,
+}
+
+impl VerifyView {
+    /// The same for programs.
+    pub fn json(&self, exit_code: u8) -> serde_json::Value {
+        serde_json::json!({
+            "run": self.run, "exit_code": exit_code, "operations": self.holds + self.lacks + self.unread,
+            "hold": self.holds, "no_longer": self.lacks, "unknown": self.unread, "file": self.path,
+        })
+    }
+
+    fn sentence(&self) -> String {
+        let all = self.holds + self.lacks + self.unread;
+        let mut parts = vec![format!("{} hold", count(self.holds))];
+        if self.lacks > 0 {
+            parts.push(format!("{} no longer", count(self.lacks)));
+        }
+        if self.unread > 0 {
+            parts.push(format!("{} could not be read", count(self.unread)));
+        }
+        format!("{} looked at: {}", counted(all, "operation", "operations"), parts.join(", "))
+    }
+}
+
+/// All of it, ending with a line break.
+pub fn verified(view: &VerifyView, style: Style, width: usize) -> String {
+    let sentence = view.sentence();
+    let is_well = view.lacks + view.unread == 0;
+    let mut out = format!("{}\n", if is_well { style.green(&sentence) } else { style.bold(&sentence) });
+    for line in &view.lines {
+        out.push_str(&style.yellow(&wrap(&format!("  {}", shown(line, 400)), 4, width)));
+        out.push('\n');
+    }
+    let more = (view.lacks + view.unread).saturating_sub(view.lines.len() as u64);
+    if more > 0 {
+        out.push_str(&format!("  and {} more\n", count(more)));
+    }
+    if let Some(path) = &view.path {
+        out.push_str(&format!("In detail: {}\n", quote(path.as_os_str())));
+    }
+    out
+}
+
+/// It in a line, ending with a line break: for a mail from cron.
+pub fn verified_in_a_line(view: &VerifyView) -> String {
+    let path = view.path.as_ref().map(|path| format!(": {}", quote(path.as_os_str()))).unwrap_or_default();
+    format!("{}: {}{path}\n", shown(&view.run, 200), view.sentence())
+}
