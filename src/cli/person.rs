@@ -1,6 +1,6 @@
 //! Who is at work, why, and where.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 
 use super::args::WhoArgs;
 use crate::domain::{clean, clip};
@@ -30,15 +30,14 @@ impl WhoArgs {
             .unwrap_or_else(|| unix_user.clone());
         Who { operator, unix_user, ticket: self.ticket.as_deref().and_then(said) }
     }
-}
 
-impl WhoArgs {
-    /// The same for a new run: the configuration may say why, or want it said.
-    pub fn for_a_run(&self, config: &Config) -> Result<Who> {
+    /// The same for a new run, of which some configurations want it said why it is.
+    pub fn who_and_why(&self, config: &Config) -> Result<Who> {
         let mut who = self.who(config.operator.as_deref());
         who.ticket = who.ticket.or_else(|| config.ticket.as_deref().and_then(said));
-        let is_lacking = config.require_ticket && who.ticket.is_none();
-        ensure!(!is_lacking, "the configuration requires a ticket: say why with --ticket TEXT");
+        if config.require_ticket && who.ticket.is_none() {
+            bail!("the configuration requires a ticket: say why with --ticket TEXT");
+        }
         Ok(who)
     }
 }
@@ -58,7 +57,7 @@ impl std::fmt::Display for Who {
 }
 
 /// What was typed, on one line and of a length that fits a table; blanks are nothing.
-fn said(text: &str) -> Option<String> {
+pub fn said(text: &str) -> Option<String> {
     const LONGEST: usize = 200;
     Some(clip(&clean(text), LONGEST)).filter(|text| !text.is_empty())
 }

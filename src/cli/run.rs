@@ -35,7 +35,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     check_output(&args.output)?;
     let Prepared { ground, left_out, lists, input, options, job } =
         Prepared::new(&args.job, &args.input, &args.server, &args.limits, &args.select, args.dry_run)?;
-    let who = args.who.for_a_run(&ground.config)?;
+    let who = args.who.who_and_why(&ground.config)?;
     let plan = args.plan.as_ref().map(|path| Plan::read(path, &job, &options)).transpose();
     let plan = plan.map_err(|fault| Failure::new(Exit::Usage, fault))?;
     let at = Stamp::now();
@@ -84,12 +84,12 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let has_calls = !prepare::callable(&job).is_empty();
     let start = Start {
         facts: facts.clone(),
+        who,
         settings: &settings,
         input: &input,
         job: &job,
         fleet,
         left_out: &left_out,
-        who,
         needed: vec![has_calls; fleet.servers.len()],
         runs_dir: &runs_dir,
         run_dir: args.run_dir.as_deref(),

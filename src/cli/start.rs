@@ -24,13 +24,13 @@ use crate::record::{Ledger, RunDir, RunFacts, StateDir};
 pub struct Start<'a> {
     /// What the run is, but for its name.
     pub facts: RunFacts,
+    pub who: Who,
     pub settings: &'a Settings,
     pub input: &'a Source,
     pub job: &'a Arc<Job>,
     pub fleet: &'a Fleet,
     /// For each server whether it is left out.
     pub left_out: &'a [bool],
-    pub who: Who,
     /// For each server whether it is to be spoken to.
     pub needed: Vec<bool>,
     pub runs_dir: &'a Path,
@@ -54,7 +54,7 @@ impl Start<'_> {
         route: impl FnOnce(&Survey) -> Routed,
         before: impl FnOnce(&RunDir) -> Result<(), Failure>,
     ) -> Result<Exit, Failure> {
-        let Start { facts, settings, input, job, fleet, left_out, who, needed, .. } = self;
+        let Start { facts, who, settings, input, job, fleet, left_out, needed, .. } = self;
         // What could still go wrong before the first call goes wrong before the question.
         let is_out = |name: &str| {
             (0..left_out.len()).any(|n| fleet.servers[n].name == name && (left_out[n] || !needed[n]))

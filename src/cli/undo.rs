@@ -37,7 +37,7 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
         limits: args.limits.some(),
     };
     let run = Recorded::open(&args.run_dir, &choice, "undo")?;
-    let who = args.who.for_a_run(&run.config)?;
+    let who = args.who.who_and_why(&run.config)?;
     let left_out = args.select.which.left_out(&run.fleet)?;
     let mut opened = run.dir.open_journal(&run.facts, &run.job)?;
     let part = Part { run: &run, ledger: &opened.ledger, lists: &lists, left_out: &left_out };
@@ -93,12 +93,12 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
     let needed = undoing.needed(&run, opened.ledger.places());
     let start = Start {
         facts,
+        who,
         settings: &settings,
         input: &input,
         job: &job,
         fleet: &run.fleet,
         left_out: &left_out,
-        who,
         needed,
         runs_dir: &runs_dir(&run.config),
         run_dir: args.into.as_deref(),

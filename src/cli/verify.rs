@@ -20,7 +20,7 @@ use super::{Failure, session};
 use crate::domain::{Exit, Status};
 use crate::engine::{Signal, Stop};
 use crate::job::Job;
-use crate::record::{Finding, Findings, Ledger, Stamp, StateDir};
+use crate::record::{Ledger, Recheck, Rechecks, Stamp, StateDir};
 use crate::view::{self, Terminal, VerifyView};
 
 /// Carries out the command.
@@ -144,7 +144,7 @@ fn needed(run: &Recorded, ledger: &Ledger, ops: &[u32]) -> Vec<bool> {
 }
 
 /// What was found of each operation.
-fn findings(job: &Job, ledger: &Ledger, looked: &Looked, ops: &[u32]) -> Vec<Finding> {
+fn findings(job: &Job, ledger: &Ledger, looked: &Looked, ops: &[u32]) -> Vec<Recheck> {
     ops.iter()
         .map(|op| {
             let operation = &job.operations[*op as usize];
@@ -156,7 +156,7 @@ fn findings(job: &Job, ledger: &Ledger, looked: &Looked, ops: &[u32]) -> Vec<Fin
                 Status::Planned if is_known => Some(false),
                 _ => None,
             };
-            Finding {
+            Recheck {
                 op: *op,
                 holds,
                 then: then.after,
@@ -174,12 +174,12 @@ fn tell(
     run: &Recorded,
     live: &Live,
     looked: &Looked,
-    list: &[Finding],
+    list: &[Recheck],
 ) -> Result<(Option<PathBuf>, Exit), Failure> {
     let handle = looked.journal.handle().context("what was seen cannot be read")?;
     let findings =
-        Findings { job: &run.job, places: looked.ledger.places(), reasons: &handle, list, at: Stamp::now() };
-    let path = run.dir.write_findings(&findings)?;
+        Rechecks { job: &run.job, places: looked.ledger.places(), reasons: &handle, list, at: Stamp::now() };
+    let path = run.dir.write_rechecks(&findings)?;
     if let Some(to) = &args.output.output {
         super::run::write_output(to, |out| findings.write(out))
             .with_context(|| format!("what was found could not be written to {}", to.display()))?;
@@ -203,7 +203,7 @@ fn tell(
     Ok((Some(path), exit))
 }
 
-fn end(args: &VerifyArgs, live: Live, run: &Recorded, list: &[Finding], path: Option<&Path>, exit: Exit) {
+fn end(args: &VerifyArgs, live: Live, run: &Recorded, list: &[Recheck], path: Option<&Path>, exit: Exit) {
     let view = view_of(run, list, path);
     if args.output.json
         && let Ok(text) = serde_json::to_string_pretty(&view.json(exit.code()))
@@ -216,7 +216,7 @@ fn end(args: &VerifyArgs, live: Live, run: &Recorded, list: &[Finding], path: Op
     live.end_in_a_line(&text, &view::verified_in_a_line(&view), exit);
 }
 
-fn view_of(run: &Recorded, list: &[Finding], path: Option<&Path>) -> VerifyView {
+fn view_of(run: &Recorded, list: &[Recheck], path: Option<&Path>) -> VerifyView {
     const NAMED: usize = 10;
     let count = |wanted| list.iter().filter(|finding| finding.holds == wanted).count() as u64;
     let odd = list.iter().filter(|finding| finding.holds != Some(true));

@@ -46,7 +46,7 @@ pub enum Verdict {
 
 /// What was found of one file.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct FileFinding {
+pub struct Finding {
     /// Its name.
     pub file: &'static str,
     /// How it stands with it.
@@ -95,7 +95,7 @@ pub struct Audit {
     /// Whether the last session has ended.
     pub ended: bool,
     /// One for each file, in the order in which each vouches for the next.
-    pub files: Vec<FileFinding>,
+    pub files: Vec<Finding>,
     /// The ends of sessions, in order.
     pub sessions: Vec<SessionEnd>,
     /// How many lines the journal has, as far as it is sound.
@@ -126,13 +126,13 @@ impl Audit {
     }
 }
 
-impl FileFinding {
-    fn new(file: &'static str, verdict: Verdict, says: impl Into<String>) -> FileFinding {
-        FileFinding { file, verdict, line: None, says: says.into() }
+impl Finding {
+    fn new(file: &'static str, verdict: Verdict, says: impl Into<String>) -> Finding {
+        Finding { file, verdict, line: None, says: says.into() }
     }
 
-    fn at(self, line: u64) -> FileFinding {
-        FileFinding { line: Some(line), ..self }
+    fn at(self, line: u64) -> Finding {
+        Finding { line: Some(line), ..self }
     }
 }
 

@@ -13,13 +13,13 @@ mod closing;
 mod disk;
 mod entry;
 mod facts;
-mod findings;
 mod history;
 mod journal;
 mod ledger;
 mod look;
 mod places;
 mod plan;
+mod rechecks;
 mod recorder;
 mod refusals;
 mod results;
@@ -28,20 +28,20 @@ mod server_lock;
 mod state_dir;
 mod summary;
 
-pub use audit::{Audit, Expected, FileFinding, SessionEnd, Verdict};
+pub use audit::{Audit, Expected, Finding, SessionEnd, Verdict};
 pub use channels::{ChannelFigures, Channels};
 pub use disk::{create_dir, write_whole};
 pub use entry::{
     Asked, Attempt, Ended, Entry, Phase, Session as SessionEntry, SessionsEnded, Stamp, StateRead, in_rows,
 };
 pub use facts::{FORMAT, InputFacts, RunFacts, who};
-pub use findings::{Finding, Findings};
 pub use history::Deed;
 pub use journal::{Chain, Journal, Torn};
 pub use ledger::{Ledger, Reason, ServerTotals, Standing};
 pub use look::{Opened, Record, Seen};
 pub use places::{Place, Places};
 pub use plan::{PLAN_FORMAT, Plan, PlanError};
+pub use rechecks::{Recheck, Rechecks};
 #[cfg(test)]
 pub use recorder::Remembered;
 pub use recorder::{JournalRecorder, Recorder, Safe, WriteFault};

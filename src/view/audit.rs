@@ -2,7 +2,7 @@
 
 use super::terminal::Style;
 use super::words::{count, counted, printable, shown, wrap};
-use crate::record::{Audit, Expected, FileFinding, Verdict};
+use crate::record::{Audit, Expected, Finding, Verdict};
 
 /// What may be typed next, quoted for the shell.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,7 +24,7 @@ pub fn audit(audit: &Audit, commands: &AuditCommands, style: Style, width: usize
     let verdict_wide = audit.files.iter().map(|finding| finding.verdict.word().len()).max().unwrap_or(0);
     let file_wide = audit.files.iter().map(|finding| finding.file.len()).max().unwrap_or(0);
     for finding in &audit.files {
-        let FileFinding { file, verdict, .. } = finding;
+        let Finding { file, verdict, .. } = finding;
         let head = format!("  {file:<file_wide$}  {:<verdict_wide$}  ", verdict.word());
         let text = wrap(&format!("{head}{}", finding.sentence()), head.len(), width);
         lines.push(if verdict.is_sound() { text } else { style.yellow(&text) });
@@ -77,7 +77,7 @@ impl Verdict {
     }
 }
 
-impl FileFinding {
+impl Finding {
     fn sentence(&self) -> String {
         let line = self.line.map_or(String::new(), |line| format!("line {}: ", count(line)));
         format!("{line}{}", shown(&self.says, MOST_CHARS))

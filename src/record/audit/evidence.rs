@@ -12,7 +12,7 @@ use super::super::rundir::{DirError, INPUT, JOURNAL, RESULTS, RUN_JSON, RunDir, 
 use super::follow::{self, End, Followed, Stop, Wanted};
 use super::summary::{self, Remembered};
 use super::tables::{Anew, Table};
-use super::{Audit, Expected, FileFinding, SessionEnd, Verdict};
+use super::{Audit, Expected, Finding, SessionEnd, Verdict};
 use crate::job::{self, Job, Source};
 
 /// A run's files, as far as they could be read.
@@ -20,7 +20,7 @@ pub(super) struct Evidence<'a> {
     dir: &'a RunDir,
     facts: &'a RunFacts,
     expected: Option<Chain>,
-    input: FileFinding,
+    input: Finding,
     /// The input and what it asks for, if it is as it was.
     job: Option<(Source, Job)>,
     /// The journal, and what it says; or why it could not be read.
@@ -123,16 +123,16 @@ impl<'a> Evidence<'a> {
     }
 
     /// Whether a resume would take the run up. `files` are those that it looks at beside the summary.
-    fn can_resume(&self, files: &[FileFinding], summary: &FileFinding) -> bool {
+    fn can_resume(&self, files: &[Finding], summary: &Finding) -> bool {
         let lets_go_on =
-            |finding: &FileFinding| finding.verdict.is_sound() || finding.verdict == Verdict::NotEnded;
+            |finding: &Finding| finding.verdict.is_sound() || finding.verdict == Verdict::NotEnded;
         let is_summary_bad = matches!(summary.verdict, Verdict::Altered | Verdict::Doubtful);
         let waits = files.iter().chain([summary]).any(|finding| !finding.verdict.is_sound());
         waits && files.iter().all(lets_go_on) && !is_summary_bad && !self.is_in_use()
     }
 
-    fn run_json(&self) -> FileFinding {
-        let finding = |verdict, says: String| FileFinding::new(RUN_JSON, verdict, says);
+    fn run_json(&self) -> Finding {
+        let finding = |verdict, says: String| Finding::new(RUN_JSON, verdict, says);
         let RunFacts { operator, unix_user, host, started_at, .. } = self.facts;
         let by = format!("begun {started_at} by {} on {host}", who(operator, unix_user));
         match &self.journal {
@@ -145,8 +145,8 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    fn journal(&self, anew: Option<&Anew>) -> FileFinding {
-        let finding = |verdict, says: String| FileFinding::new(JOURNAL, verdict, says);
+    fn journal(&self, anew: Option<&Anew>) -> Finding {
+        let finding = |verdict, says: String| Finding::new(JOURNAL, verdict, says);
         let followed = match &self.journal {
             Ok((_, followed)) => followed,
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
@@ -215,14 +215,14 @@ impl<'a> Evidence<'a> {
         finding(Verdict::Ok, format!("{lines} lines, {sessions}{notes}"))
     }
 
-    fn table(&self, table: Table, anew: Option<&Anew>) -> FileFinding {
+    fn table(&self, table: Table, anew: Option<&Anew>) -> Finding {
         let found = match table.found(self.dir) {
             Ok(found) => found,
             Err(fault) => {
-                return FileFinding::new(table.name(), Verdict::Unread, format!("cannot be read: {fault}"));
+                return Finding::new(table.name(), Verdict::Unread, format!("cannot be read: {fault}"));
             }
         };
-        let finding = |verdict, says: String| FileFinding::new(table.name(), verdict, says);
+        let finding = |verdict, says: String| Finding::new(table.name(), verdict, says);
         let Ok((_, followed)) = &self.journal else {
             return match found {
                 Some(_) => finding(Verdict::Unread, "there is no journal to hold it against".to_owned()),
@@ -274,10 +274,10 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    fn summary(&self, anew: Option<&Anew>) -> FileFinding {
+    fn summary(&self, anew: Option<&Anew>) -> Finding {
         let Ok((_, followed)) = &self.journal else {
             let verdict = if self.remembered.is_there() { Verdict::Unread } else { Verdict::NotYet };
-            return FileFinding::new(SUMMARY, verdict, "there is no journal to hold it against");
+            return Finding::new(SUMMARY, verdict, "there is no journal to hold it against");
         };
         let vouched = self.vouched(anew);
         let expected = vouched.zip(anew).and_then(|(end, anew)| {
@@ -310,8 +310,8 @@ fn ends(followed: &Followed) -> Vec<SessionEnd> {
 }
 
 /// The input, if it is as it was when the run began.
-fn read_input(dir: &RunDir, facts: &RunFacts) -> (FileFinding, Option<(Source, Job)>) {
-    let finding = |verdict, says: String| (FileFinding::new(INPUT, verdict, says), None);
+fn read_input(dir: &RunDir, facts: &RunFacts) -> (Finding, Option<(Source, Job)>) {
+    let finding = |verdict, says: String| (Finding::new(INPUT, verdict, says), None);
     let sha256 = File::open(dir.file(INPUT)).and_then(|mut file| {
         let mut hasher = Sha256::new();
         io::copy(&mut file, &mut hasher)?;
@@ -335,7 +335,7 @@ fn read_input(dir: &RunDir, facts: &RunFacts) -> (FileFinding, Option<(Source, J
     match read {
         Ok((source, job)) => {
             let says = format!("{} operations in {} rows", job.operations.len(), job.rows);
-            (FileFinding::new(INPUT, Verdict::Ok, says), Some((source, job)))
+            (Finding::new(INPUT, Verdict::Ok, says), Some((source, job)))
         }
         Err(fault) => finding(Verdict::Unread, format!("is as it was, and cannot be understood: {fault}")),
     }

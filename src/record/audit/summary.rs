@@ -9,7 +9,7 @@ use super::super::summary::{SessionFigures, Summary};
 use super::evidence::is_ours;
 use super::follow::{End, Followed};
 use super::tables::Anew;
-use super::{FileFinding, Verdict};
+use super::{Finding, Verdict};
 use crate::domain::Exit;
 
 /// The summary, as it is found.
@@ -55,8 +55,8 @@ impl Remembered {
     }
 
     /// What there is to say of it. `expected` is what the journal comes to, where that can be told.
-    pub(super) fn judge(&self, dir: &RunDir, followed: &Followed, expected: Option<&Summary>) -> FileFinding {
-        let finding = |verdict, says: String| FileFinding::new(SUMMARY, verdict, says);
+    pub(super) fn judge(&self, dir: &RunDir, followed: &Followed, expected: Option<&Summary>) -> Finding {
+        let finding = |verdict, says: String| Finding::new(SUMMARY, verdict, says);
         let (text, summary) = match self {
             Remembered::Missing if followed.end.is_none() => {
                 return finding(Verdict::NotYet, "is not there yet".to_owned());
@@ -67,7 +67,7 @@ impl Remembered {
             }
             Remembered::Unread(line, why) => {
                 let finding = finding(Verdict::Altered, why.clone());
-                return FileFinding { line: *line, ..finding };
+                return Finding { line: *line, ..finding };
             }
             Remembered::Read { text, summary } => (text, summary),
         };
@@ -123,7 +123,7 @@ impl Remembered {
             None => finding(Verdict::SavedAgain, "the same content in another layout".to_owned()),
             Some(what) => {
                 let finding = finding(Verdict::Altered, what);
-                FileFinding { line: first_line_that_differs(text, &wanted), ..finding }
+                Finding { line: first_line_that_differs(text, &wanted), ..finding }
             }
         }
     }

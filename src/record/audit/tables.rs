@@ -9,7 +9,7 @@ use super::super::results::{Material, Tally};
 use super::super::rundir::{DirError, RESULTS, RunDir, UNFINISHED};
 use super::follow::End;
 use super::table::{self, Comparison};
-use super::{FileFinding, Verdict};
+use super::{Finding, Verdict};
 
 /// One of the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,9 +87,9 @@ impl Table {
 
     /// What is to be said of a file that has another hash than the journal, held against what the
     /// journal comes to.
-    pub(super) fn compared(self, dir: &RunDir, material: &Material<'_>) -> io::Result<FileFinding> {
+    pub(super) fn compared(self, dir: &RunDir, material: &Material<'_>) -> io::Result<Finding> {
         let found = BufReader::new(File::open(dir.file(self.name()))?);
-        let finding = |verdict, says: String| FileFinding::new(self.name(), verdict, says);
+        let finding = |verdict, says: String| Finding::new(self.name(), verdict, says);
         Ok(match self.compare(material, found)? {
             Comparison::SavedAgain(form) => {
                 let marks = form.marks.join(", ");

@@ -15,7 +15,7 @@ use crate::job::Job;
 
 /// What was found of one operation.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Finding {
+pub struct Recheck {
     /// The operation.
     pub op: u32,
     /// Whether its flag is as it set it; `None` if that could not be read.
@@ -31,7 +31,7 @@ pub struct Finding {
 }
 
 /// What was found of a run.
-pub struct Findings<'a> {
+pub struct Rechecks<'a> {
     /// Its job.
     pub job: &'a Job,
     /// Where the mailboxes are.
@@ -39,7 +39,7 @@ pub struct Findings<'a> {
     /// The journal of the reading, for the reasons.
     pub reasons: &'a File,
     /// What was found, in the order of the operations.
-    pub list: &'a [Finding],
+    pub list: &'a [Recheck],
     /// When.
     pub at: Stamp,
 }
@@ -59,7 +59,7 @@ const COLUMNS: [&str; 12] = [
     "error",
 ];
 
-impl Findings<'_> {
+impl Rechecks<'_> {
     /// Writes them as CSV.
     ///
     /// # Errors
@@ -108,7 +108,7 @@ impl RunDir {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn write_findings(&self, findings: &Findings<'_>) -> Result<PathBuf, DirError> {
+    pub fn write_rechecks(&self, findings: &Rechecks<'_>) -> Result<PathBuf, DirError> {
         let stem = format!("verify-{}", compact(findings.at));
         let names = (1..).map(|n| if n == 1 { format!("{stem}.csv") } else { format!("{stem}-{n}.csv") });
         let mut paths = names.map(|name| self.file(&name));
