@@ -85,6 +85,27 @@ fn every_operation_of_every_run_is_listed_with_who_and_why_and_the_newest_last()
 }
 
 #[test]
+fn what_was_taken_back_is_told_with_the_run_that_did_it() {
+    let place = Place::new();
+    let sandbox = server(2, 0, Script::default());
+    expect(run(&place, &sandbox, "first", &job(2), &[]), 0);
+    let first = dir_of(&place, "first");
+    place.write("part.txt", "user001@example.com\n");
+    let undo = ["undo", &first, "--yes", "--only", "part.txt", "--rate", "none"];
+    expect(place.mailsweep(&undo), 0);
+    let undo = dir_of(&place, &format!("undo-{first}"));
+    let null = &serde_json::Value::Null;
+    let (found, _) = history(&place, "user001@example.com", 0);
+    assert_eq!(of(&found, "action"), ["suspend", "suspend", "unsuspend", "unsuspend"]);
+    assert_eq!(of(&found, "run"), [&first, &first, &undo, &undo]);
+    assert_eq!(of(&found, "undone_by"), [&undo.clone().into(), &undo.clone().into(), null, null]);
+    let (other, _) = history(&place, "user000@example.com", 0);
+    assert_eq!(of(&other, "undone_by"), [null; 2]);
+    let told = stdout(&expect(place.mailsweep(&["history", "user001@example.com"]), 0));
+    assert!(told.contains("taken back by"), "{told}");
+}
+
+#[test]
 fn what_went_wrong_is_told_in_the_servers_words_and_cannot_move_a_cursor() {
     let place = Place::new();
     let fails = Rule::new(Fault::ApiFailure("No\u{1b}[2J way.".into()));

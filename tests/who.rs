@@ -86,7 +86,11 @@ fn where_a_ticket_is_a_must_a_run_without_one_is_not_begun_and_its_resume_needs_
     let place = Place::new();
     place.write("job.csv", job(2));
     place.write("mailsweep.toml", "require_ticket = true\n");
-    let sandbox = server(2, 0, Script::of([Rule::new(Fault::ApiFailure("Busy.".into())).once()]));
+    let sandbox = server(
+        2,
+        0,
+        Script::of([Rule::new(Fault::ApiFailure("Busy.".into())).function("suspend_login").once()]),
+    );
     for without in [&[][..], &["--ticket", " "]] {
         let told = stderr(&expect(place.run_against(&sandbox.url(), without), 2));
         assert!(told.contains("requires a ticket") && told.contains("--ticket TEXT"), "{told}");
