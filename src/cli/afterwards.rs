@@ -151,6 +151,7 @@ mod tests {
             channels: Default::default(),
             servers: Vec::new(),
             sessions: Vec::new(),
+            chain: None,
         };
         notify(command, &dir, &summary, time)
     }

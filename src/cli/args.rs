@@ -3,6 +3,7 @@
 mod afterwards;
 mod audit;
 mod check;
+mod history;
 mod input;
 mod later;
 mod limits;
@@ -25,6 +26,7 @@ use input::channels;
 pub use afterwards::AfterwardsArgs;
 pub use audit::AuditArgs;
 pub use check::CheckArgs;
+pub use history::HistoryArgs;
 pub use input::{Channels, InputArgs};
 pub use later::{UndoArgs, VerifyArgs};
 pub use limits::LimitArgs;
@@ -81,6 +83,8 @@ pub enum Command {
     Audit(AuditArgs),
     /// Write a run's report again, and a workbook of it.
     Report(ReportArgs),
+    /// List everything that runs have done to one mailbox.
+    History(HistoryArgs),
     /// Ask each server whether it can be reached, takes its credential, and until when.
     Check(CheckArgs),
     /// Serve an embedded imitation of cPanel and WHM on loopback, to try mailsweep on.

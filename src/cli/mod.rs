@@ -9,6 +9,7 @@ mod check;
 mod findings;
 mod ground;
 mod held;
+mod history;
 mod lanes;
 mod look;
 mod person;
@@ -59,6 +60,7 @@ pub fn main() -> Exit {
         Command::Verify(args) => (verify::verify(args), Voice::from(&args.output)),
         Command::Audit(args) => (audit::audit(args), Voice::from(args)),
         Command::Report(args) => (report::report(args), Voice::default()),
+        Command::History(args) => (history::history(args), Voice::default()),
         Command::Check(args) => (check::check(args), Voice::from(args)),
         Command::Sandbox(args) => (sandbox::serve(args), Voice::default()),
     };

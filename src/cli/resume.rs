@@ -300,7 +300,8 @@ fn nothing_to_do(
     if written.and_then(chain) != summary.sessions.last().and_then(|session| session.chain.clone()) {
         let exit_code = opened.sessions.last().and_then(|session| session.exit_code);
         let exit_code = exit_code.unwrap_or(summary.exit_code);
-        dir.write_summary(&Summary { exit_code, ..summary.clone() })?;
+        let chain = Some(opened.journal.chain().to_string());
+        dir.write_summary(&Summary { exit_code, chain, ..summary.clone() })?;
     }
     live.note(&format!("{} is through: there is nothing to resume", dir.path().display()));
     let (elapsed, stopped, again, refused) = (Duration::ZERO, None, Vec::new(), Vec::new());

@@ -79,6 +79,11 @@ impl Live {
         self.reporter.finish();
     }
 
+    /// Waits until what was said is written.
+    pub fn flush(&self) {
+        self.notices.flush();
+    }
+
     /// Says something, unless it was asked to be quiet.
     pub fn note(&self, text: &str) {
         self.notices.note(text);

@@ -24,7 +24,9 @@ use super::survey::Survey;
 use super::{Failure, person, session};
 use crate::domain::{ErrorClass, Exit, Flag, Function, Status};
 use crate::job::{self, InputOptions, Job, MailboxId, Source};
-use crate::record::{Entry, FORMAT, InputFacts, Ledger, Opened, Places, RunFacts, Settled, Stamp, in_rows};
+use crate::record::{
+    Entry, FORMAT, InputFacts, Ledger, Opened, Places, RunDir, RunFacts, Settled, Stamp, in_rows,
+};
 
 /// Carries out the command.
 pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
@@ -110,7 +112,7 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
         title: format!("About to undo {shown}:"),
     };
     let route = |survey: &Survey| undoing.route(&run, &job, survey, &places);
-    let note = |dir: &crate::record::RunDir| undoing.note(&mut opened, &dir.run_id());
+    let note = |dir: &RunDir| undoing.note(&run.dir, &mut opened, &dir.run_id());
     start.carry_out(live, route, note)
 }
 
@@ -359,7 +361,7 @@ impl Undoing {
     }
 
     /// Tells the run's journal what is taken back, and waits until that is on the disk.
-    fn note(&self, opened: &mut Opened, by: &str) -> Result<(), Failure> {
+    fn note(&self, dir: &RunDir, opened: &mut Opened, by: &str) -> Result<(), Failure> {
         let mut ops: Vec<u32> = self.taken_back.iter().chain(&self.left).copied().collect();
         ops.sort_unstable();
         ops.dedup();
@@ -367,9 +369,7 @@ impl Undoing {
             return Ok(());
         }
         let entry = Entry::Undone { at: Stamp::now(), by: by.to_owned(), ops: in_rows(ops) };
-        let synced = opened.journal.synced();
-        opened.journal.append(&entry, synced);
-        opened.journal.flush_to_disk().map_err(|fault| Failure::new(Exit::Unwritable, fault))
+        Ok(dir.note(&mut opened.journal, &entry)?)
     }
 }
 

@@ -126,8 +126,22 @@ impl RunDir {
                     round_trips: server.round_trips.figures(),
                 })
                 .collect(),
+            chain: sessions.last().and_then(|session| session.chain.clone()),
             sessions,
         }
+    }
+
+    /// Notes something in the journal that belongs to no session, and has the summary vouch for it,
+    /// if there is one: what is noted behind the last end could else be cut off unseen.
+    ///
+    /// # Errors
+    /// If one of them cannot be written.
+    pub fn note(&self, journal: &mut Journal, entry: &Entry) -> Result<(), DirError> {
+        let synced = journal.synced();
+        journal.append(entry, synced);
+        journal.flush_to_disk().map_err(DirError::io(&self.file(JOURNAL)))?;
+        let Some(summary) = self.remembered()? else { return Ok(()) };
+        self.write_summary(&Summary { chain: Some(journal.chain().to_string()), ..summary })
     }
 
     /// Writes `summary.json`.

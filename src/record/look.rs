@@ -56,6 +56,8 @@ pub struct Record {
     pub torn: Option<Torn>,
     tail: Tail,
     worked: Chain,
+    /// What the summary vouches for and has not been met yet.
+    awaited: Option<Chain>,
 }
 
 impl RunDir {
@@ -78,9 +80,9 @@ impl RunDir {
         };
         self.lock(&file)?;
         let vouched_for = self.vouched_for()?;
-        let mut record = Record::new(job, self.seed(facts)?);
+        let mut record = Record::new(job, self.seed(facts)?, vouched_for);
         record.read(self, &file, job, |_| {})?;
-        record.has_the_end(self, vouched_for)?;
+        record.has_the_end(self)?;
         let Record { ledger, sessions, closed, torn, tail, .. } = record;
         let journal = Journal::go_on(file, tail).map_err(DirError::io(&path))?;
         Ok(Opened { journal, ledger, sessions, torn, closed })
@@ -116,10 +118,10 @@ impl RunDir {
             Err(fault) => return Err(DirError::io(&path)(fault)),
         };
         let is_in_use = journal::is_locked(&journal).map_err(DirError::io(&path))?;
-        let record = Record::new(job, self.seed(facts)?);
+        let record = Record::new(job, self.seed(facts)?, vouched_for);
         let mut seen = Seen { record, is_in_use, journal, dir: self.clone() };
         seen.read(job, each)?;
-        seen.record.has_the_end(self, vouched_for)?;
+        seen.record.has_the_end(self)?;
         Ok(seen)
     }
 
@@ -178,7 +180,7 @@ impl Seen {
 }
 
 impl Record {
-    fn new(job: &Job, seed: Chain) -> Record {
+    fn new(job: &Job, seed: Chain, awaited: Option<Chain>) -> Record {
         Record {
             ledger: Ledger::new(job),
             sessions: Vec::new(),
@@ -187,6 +189,7 @@ impl Record {
             torn: None,
             tail: Tail::start(seed),
             worked: seed,
+            awaited,
         }
     }
 
@@ -236,6 +239,7 @@ impl Record {
     /// Notes what an entry says of the sessions.
     fn note(&mut self, entry: &Entry, chain: Chain) {
         note(&mut self.sessions, entry, chain);
+        self.awaited.take_if(|awaited| *awaited == chain);
         match entry {
             Entry::Session(session) => {
                 self.closed = false;
@@ -250,11 +254,8 @@ impl Record {
     }
 
     /// Whether the end that the summary speaks of is still there.
-    fn has_the_end(&self, dir: &RunDir, vouched_for: Option<String>) -> Result<(), DirError> {
-        let Some(chain) = vouched_for else { return Ok(()) };
-        if self.sessions.iter().any(|session| session.chain.as_deref() == Some(&chain)) {
-            return Ok(());
-        }
+    fn has_the_end(&self, dir: &RunDir) -> Result<(), DirError> {
+        let Some(chain) = self.awaited else { return Ok(()) };
         let shown = dir.path().display();
         Err(DirError::NotARun(format!(
             "{shown}: the journal no longer has the end that {SUMMARY} speaks of ({chain}): it was cut or replaced"

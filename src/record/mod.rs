@@ -14,6 +14,7 @@ mod disk;
 mod entry;
 mod facts;
 mod figures;
+mod history;
 mod journal;
 mod ledger;
 mod line;
@@ -42,6 +43,7 @@ pub use entry::{
 };
 pub use facts::{FORMAT, InputFacts, RunFacts, who};
 pub use figures::{Extents, Figures, Listed, MOST_LISTED, Share};
+pub use history::Deed;
 pub use journal::{Chain, Journal, Torn};
 pub use ledger::{Ledger, Reason, ServerTotals, Standing};
 pub use line::Line;

@@ -31,6 +31,17 @@ pub struct Summary {
     pub servers: Vec<ServerFigures>,
     /// One entry per session, in order.
     pub sessions: Vec<SessionFigures>,
+    /// The journal's chain hash when this was written: that of the last session's end, or of what
+    /// was noted behind it; `null` if there is no journal.
+    #[serde(default)]
+    pub chain: Option<String>,
+}
+
+impl Summary {
+    /// The chain hash that the journal must have, for it had it before.
+    pub(super) fn vouched_for(&self) -> Option<&str> {
+        self.chain.as_deref().or(self.sessions.last()?.chain.as_deref())
+    }
 }
 
 /// What happened at one server, over all sessions.

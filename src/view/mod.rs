@@ -14,6 +14,7 @@ mod bar;
 mod check;
 mod drawer;
 mod guidance;
+mod history;
 mod line;
 mod log;
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub use check::{
     Checkup, End, Health, LoginCheckup, ServerCheckup, Tls, TokenEnd, TokenLine, Trust, check, check_quiet,
 };
 pub use guidance::{Guidance, guidance};
+pub use history::history;
 pub use line::LogFormat;
 pub use metrics::metrics;
 pub use notices::Notices;

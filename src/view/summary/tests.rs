@@ -27,6 +27,7 @@ fn example() -> (Summary, Closing) {
         channels: Default::default(),
         servers: Vec::new(),
         sessions: Vec::new(),
+        chain: None,
     };
     let closing = Closing {
         first_failures: vec![
