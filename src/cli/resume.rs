@@ -20,7 +20,9 @@ use super::survey::{self, Survey, Surveyor};
 use crate::domain::{ErrorClass, Exit, Status};
 use crate::fleet::{Config, Fleet, Server};
 use crate::job::{self, Job, What};
-use crate::record::{Ended, Ledger, Material, Opened, Outcomes, RunDir, RunFacts, Stamp, StateDir, Summary};
+use crate::record::{
+    Ended, Ledger, Material, Opened, Outcomes, RunDir, RunFacts, Stamp, StateDir, Summary, is_waiting,
+};
 
 /// Carries out the command.
 pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
@@ -261,7 +263,7 @@ impl Plan {
 
 fn is_taken_up(ended: Option<(Status, Option<ErrorClass>)>, args: &ResumeArgs) -> bool {
     match ended {
-        ended if session::is_waiting(ended) => true,
+        ended if is_waiting(ended) => true,
         // A resume cannot widen what the run left out.
         None | Some((Status::NotAttempted, _)) => false,
         Some((status, class)) => {
@@ -299,8 +301,8 @@ fn nothing_to_do(
     let summary = dir.summarise(&material, &tally, opened.sessions.clone(), exit, ended);
     // It may have been killed between its last record and its summary.
     let chain = |summary: Summary| summary.sessions.last().and_then(|session| session.chain.clone());
-    let written = std::fs::read(dir.summary()).ok().and_then(|text| serde_json::from_slice(&text).ok());
-    if written.and_then(chain) != summary.sessions.last().and_then(|session| session.chain.clone()) {
+    if dir.last_summary().and_then(chain) != summary.sessions.last().and_then(|session| session.chain.clone())
+    {
         dir.write_summary(&summary)?;
     }
     live.note(&format!("{} is through: there is nothing to resume", dir.path().display()));
@@ -334,9 +336,7 @@ fn newest(runs_dir: &Path, live: &Live) -> Result<(RunDir, RunFacts), Failure> {
 
 /// Whether the last session was killed, or says itself that it left something.
 fn waits_for_resume(dir: &RunDir) -> bool {
-    let summary = std::fs::read(dir.summary()).ok();
-    let summary = summary.and_then(|text| serde_json::from_slice::<Summary>(&text).ok());
-    let Some(summary) = summary.filter(|_| dir.looks_closed()) else { return true };
+    let Some(summary) = dir.last_summary().filter(|_| dir.looks_closed()) else { return true };
     let interrupted = [Exit::Interrupted, Exit::Terminated, Exit::Unwritable].map(Exit::code);
     // A halt or a stop may have left nothing but operations whose last try has an open outcome.
     let cut_short = [Exit::Halted, Exit::Stopped].map(Exit::code).contains(&summary.exit_code);

@@ -19,7 +19,7 @@ use crate::fleet::Fleet;
 use crate::job::{Job, Source};
 use crate::record::{
     Ended, Entry, Journal, JournalRecorder, Ledger, Material, Outcomes, RunDir, RunFacts, SessionEntry,
-    SessionFigures, Stamp, Summary, Tally,
+    SessionFigures, Stamp, Summary, Tally, is_waiting,
 };
 use crate::uapi::Transport;
 
@@ -192,15 +192,6 @@ pub fn is_left(ledger: &Ledger, job: &Job, op: u32) -> bool {
     use crate::job::What;
     let is_call = matches!(job.operations[op as usize].what, What::Call(_));
     is_call && is_waiting(ledger.ended(op))
-}
-
-/// Whether an operation waits to be taken up: what a run left out on purpose does not.
-pub fn is_waiting(ended: Option<(Status, Option<ErrorClass>)>) -> bool {
-    match ended {
-        None => true,
-        Some((Status::NotAttempted, class)) => class != Some(ErrorClass::Excluded),
-        Some(_) => false,
-    }
 }
 
 /// Writes the session's first records: who works on it, what the servers said, where the mailboxes

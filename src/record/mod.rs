@@ -15,6 +15,7 @@ mod facts;
 mod journal;
 mod ledger;
 mod look;
+mod overview;
 mod places;
 mod recorder;
 mod refusals;
@@ -23,6 +24,8 @@ mod rundir;
 mod server_lock;
 mod state_dir;
 mod summary;
+#[cfg(test)]
+mod testing;
 
 pub use channels::{ChannelFigures, Channels};
 pub use disk::{create_dir, write_whole};
@@ -31,6 +34,7 @@ pub use facts::{FORMAT, InputFacts, RunFacts};
 pub use journal::{Chain, Journal, Torn};
 pub use ledger::{Ledger, Reason, ServerTotals, Standing};
 pub use look::{Opened, Record, Seen};
+pub use overview::{Halt, Overview, Pulse, RunState, ServerOverview, is_waiting};
 pub use places::{Place, Places};
 #[cfg(test)]
 pub use recorder::Remembered;

@@ -200,6 +200,11 @@ impl RunDir {
         self.path.join(name)
     }
 
+    /// Where the journal stands.
+    pub fn journal(&self) -> PathBuf {
+        self.file(JOURNAL)
+    }
+
     /// Where the results stand.
     pub fn results(&self) -> PathBuf {
         self.file(RESULTS)
@@ -263,10 +268,19 @@ impl RunDir {
         Ok(Chain::seed(&text, &facts.input.sha256))
     }
 
+    /// What the last session that ended in good order has written; `None` if none did.
+    pub fn last_summary(&self) -> Option<Summary> {
+        serde_json::from_slice(&std::fs::read(self.summary()).ok()?).ok()
+    }
+
     /// The chain hash of the last session that wrote a summary.
     pub(super) fn vouched_for(&self) -> Option<String> {
-        let summary: Summary = serde_json::from_slice(&std::fs::read(self.summary()).ok()?).ok()?;
-        summary.sessions.last()?.chain.clone()
+        self.last_summary()?.sessions.last()?.chain.clone()
+    }
+
+    /// Whether a process works on it.
+    pub fn is_in_use(&self) -> bool {
+        std::fs::File::open(self.journal()).is_ok_and(|file| journal::is_locked(&file).unwrap_or(false))
     }
 
     /// Whether the last session has ended in good order, as far as the journal's last line tells.
