@@ -1,6 +1,8 @@
 //! The command line as typed. Nothing here decides: [`super::settings`] makes settings of it.
 
 mod check;
+mod follow;
+mod help;
 mod input;
 mod limits;
 mod output;
@@ -16,12 +18,14 @@ use crate::domain::ErrorClass;
 use input::channels;
 
 pub use check::CheckArgs;
+pub use follow::{RunsArgs, StatusArgs, StopArgs};
+pub use help::{CompletionsArgs, ERRORS, HelpArgs, ManArgs, Shell};
 pub use input::{Channels, InputArgs};
 pub use limits::LimitArgs;
 pub use output::{LogFormatArg, OutputArgs};
 pub use sandbox::SandboxArgs;
 pub use select::{SelectArgs, StateArgs, WhichArgs};
-pub use server::{CredentialArgs, MethodArg, ServerArgs, TargetArgs};
+pub use server::{ConfigArgs, CredentialArgs, MethodArg, ServerArgs, TargetArgs};
 
 /// Suspend and restore thousands of cPanel mailboxes from a CSV.
 ///
@@ -29,7 +33,7 @@ pub use server::{CredentialArgs, MethodArg, ServerArgs, TargetArgs};
 /// with retries, and leaves one result per operation. A run can be rehearsed (--dry-run), killed at
 /// any moment and resumed.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(version, max_term_width = 100, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -38,6 +42,9 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Try it without a server:
   mailsweep run samples/breach.csv --sandbox
+
+What an error means and what to do about it:
+  mailsweep help errors
 
 Exit codes:
   0         every operation is in its wanted state
@@ -58,10 +65,22 @@ pub enum Command {
     /// Go on with a run that was interrupted, stopped or killed.
     #[command(after_help = RESUME_NOTES)]
     Resume(ResumeArgs),
+    /// Say how far a run is, while it runs or later, and what waits for you.
+    Status(StatusArgs),
+    /// List the runs.
+    Runs(RunsArgs),
+    /// Stop a run as SIGTERM does, and wait for its end.
+    Stop(StopArgs),
     /// Ask each server whether it can be reached, takes its credential, and until when.
     Check(CheckArgs),
     /// Serve an embedded imitation of cPanel and WHM on loopback, to try mailsweep on.
     Sandbox(SandboxArgs),
+    /// Print the completions for a shell.
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one for each command.
+    Man(ManArgs),
+    /// Print the help of a command, or what the error classes mean.
+    Help(HelpArgs),
 }
 
 #[derive(Debug, Args)]

@@ -5,19 +5,26 @@
 mod args;
 mod check;
 mod findings;
+mod follow;
 mod ground;
+mod help;
 mod person;
+mod process;
 mod reach;
 mod resume;
 mod route;
 mod run;
+mod runs;
 mod sandbox;
 mod sandbox_fleet;
 mod select;
 mod session;
 mod settings;
 mod show;
+mod status;
+mod stop;
 mod survey;
+mod to_do;
 
 use clap::builder::Resettable;
 use clap::{CommandFactory, FromArgMatches};
@@ -41,8 +48,14 @@ pub fn main() -> Exit {
     let (done, voice) = match &cli.command {
         Command::Run(args) => (run::run(args), Voice::from(&args.output)),
         Command::Resume(args) => (resume::resume(args), Voice::from(&args.output)),
+        Command::Status(args) => (status::status(args), Voice::default()),
+        Command::Runs(args) => (runs::runs(args), Voice::default()),
+        Command::Stop(args) => (stop::stop(args), Voice::default()),
         Command::Check(args) => (check::check(args), Voice::from(args)),
         Command::Sandbox(args) => (sandbox::serve(args), Voice::default()),
+        Command::Completions(args) => (help::completions(args), Voice::default()),
+        Command::Man(args) => (help::man(args), Voice::default()),
+        Command::Help(args) => (help::help(args), Voice::default()),
     };
     done.unwrap_or_else(|failure| {
         show::fault(&failure.error, voice);

@@ -262,6 +262,16 @@ fn what_is_about_to_happen(
     }
 }
 
+/// What to type to go on with a run.
+pub fn resume_command(dir: &RunDir, flags: &[&str]) -> String {
+    // A name that looks like a flag must not be taken for one.
+    let path = dir.path();
+    let looks_like_a_flag = path.as_os_str().as_encoded_bytes().starts_with(b"-");
+    let path = if looks_like_a_flag { Path::new(".").join(path) } else { path.to_owned() };
+    let words = ["mailsweep", "resume"].map(std::ffi::OsStr::new).into_iter().chain([path.as_os_str()]);
+    view::command(words.chain(flags.iter().map(std::ffi::OsStr::new)))
+}
+
 fn closing(dir: &RunDir, closed: &Closed) -> Closing {
     let Closed { summary, tally, .. } = closed;
     // After a fault of the disk not all of them may be there.
@@ -277,23 +287,14 @@ fn closing(dir: &RunDir, closed: &Closed) -> Closing {
         class: failure.class,
         error: failure.error.clone(),
     });
-    let resume = |more: &[&str]| {
-        // A name that looks like a flag must not be taken for one.
-        let path = dir.path();
-        let looks_like_a_flag = path.as_os_str().as_encoded_bytes().starts_with(b"-");
-        let path = if looks_like_a_flag { Path::new(".").join(path) } else { path.to_owned() };
-        let path = path.as_os_str();
-        let words = ["mailsweep", "resume"].map(std::ffi::OsStr::new).into_iter().chain([path]);
-        view::command(words.chain(more.iter().map(std::ffi::OsStr::new)))
-    };
     let is_passing = |class: &ErrorClass| {
         use ErrorClass::{BadAnswer, Connect, Http, Throttled, Timeout};
         matches!(class, BadAnswer | Connect | Http | Throttled | Timeout)
     };
     let resume_command = if closed.left > 0 {
-        Some(resume(&closed.again.iter().map(String::as_str).collect::<Vec<_>>()))
+        Some(resume_command(dir, &closed.again.iter().map(String::as_str).collect::<Vec<_>>()))
     } else if summary.error_classes.keys().any(is_passing) {
-        Some(resume(&["--retry-failed"]))
+        Some(resume_command(dir, &["--retry-failed"]))
     } else {
         None
     };

@@ -21,6 +21,7 @@ mod reporter;
 mod screen;
 mod servers;
 mod shell;
+mod status;
 mod summary;
 mod terminal;
 #[cfg(test)]
@@ -31,11 +32,13 @@ pub use ask::ask;
 pub use check::{
     Checkup, End, Health, LoginCheckup, ServerCheckup, Tls, TokenEnd, TokenLine, Trust, check, check_quiet,
 };
-pub use guidance::{Guidance, guidance};
+pub use guidance::{Guidance, Next, error_classes, guidance};
 pub use line::LogFormat;
 pub use notices::Notices;
 pub use preview::{LeftAside, Preview, PreviewRow, ServerLimits, preview};
 pub use reporter::{Options, Reporter};
 pub use shell::{command, quote};
+pub use status::{RunAbout, RunLine, RunStatus, ToDo, Width, runs, status, status_line, to_the_second};
 pub use summary::{Closing, FailureLine, summary, summary_quiet};
 pub use terminal::{Columns, Style, Terminal};
+pub use words::count;

@@ -90,7 +90,7 @@ pub fn summary(summary: &Summary, closing: &Closing, style: Style, width: usize)
         for (class, number) in by_number(summary) {
             let text = guidance(class);
             let label = format!("  {} {class}:", count(number));
-            line(wrap(&format!("{label} {}; {}", text.meaning, text.advice), 4, width));
+            line(wrap(&format!("{label} {}; {}", text.meaning, text.advice(class)), 4, width));
         }
     }
     if !closing.first_failures.is_empty() {

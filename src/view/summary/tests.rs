@@ -57,8 +57,8 @@ Finished, not all of it well (exit code 1) after 41m 40s: 25,000 operations
 Why:
   150 no_such_mailbox: the server says that there is no such mailbox; check the
     spelling, the account (--user), and whether it was deleted
-  2 timeout: no whole answer came in time; resume, with --retry timeout for
-    those that ended, perhaps with fewer --jobs or a longer --timeout
+  2 timeout: no whole answer came in time; give fewer --jobs or a longer
+    --timeout, then resume with --retry timeout
 The first 2 of 152:
   row 17 user17@example.com suspend login: failed, no_such_mailbox: The account
     does not exist.
