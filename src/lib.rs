@@ -33,7 +33,7 @@
 //! A job of two operations against a sandbox, recorded in a run directory and watched:
 //!
 //! ```
-//! use mailsweep::domain::{Secret, Status};
+//! use mailsweep::domain::{Classes, Secret, Status};
 //! use mailsweep::engine::{self, ChannelOrder, Event, LaneSpec, Limits, Observer, Session};
 //! use mailsweep::job::{self, InputOptions, Source};
 //! use mailsweep::record::{JournalRecorder, Ledger, RunDir, RunFacts, Stamp};
@@ -64,7 +64,7 @@
 //!
 //! let lane = LaneSpec::new("web01", &server, vec![0, 1], Limits::default());
 //! let (lanes, order) = (vec![lane], ChannelOrder::default());
-//! let session = Session { job: &job, lanes, order, done_before: 0, seed: 1, clock: &Stamp::now };
+//! let session = Session { job: &job, lanes, order, tolerated: Classes::NONE, done_before: 0, seed: 1, clock: &Stamp::now };
 //! let (_signal, signals) = tokio::sync::mpsc::unbounded_channel();
 //! let mut finished = Counter(0);
 //! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -7,6 +7,7 @@ use anyhow::anyhow;
 
 use super::args::ConfigArgs;
 use super::run::runs_dir;
+use super::settings::Settings;
 use super::to_do::to_do;
 use super::{Failure, ground};
 use crate::domain::Exit;
@@ -122,7 +123,11 @@ impl<'a> Followed<'a> {
         let servers: Vec<Server> = serde_json::from_value(self.facts.servers.clone()).unwrap_or_default();
         let to_do = match overview.state {
             RunState::Rehearsed => Vec::new(),
-            _ => to_do(self.dir, &overview, &servers, place.config.as_deref()),
+            _ => {
+                let settings = serde_json::from_value::<Settings>(self.facts.settings.clone());
+                let tolerated = settings.map(|settings| settings.tolerate).unwrap_or_default();
+                to_do(self.dir, &overview, &servers, tolerated, place.config.as_deref())
+            }
         };
         let record = self.seen().map(|seen| &seen.record);
         let last = record.and_then(|record| record.sessions.last());

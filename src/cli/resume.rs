@@ -17,7 +17,7 @@ use super::session::{self, Closed, Work};
 use super::settings::Settings;
 use super::show::Live;
 use super::survey::{self, Survey, Surveyor};
-use crate::domain::{ErrorClass, Exit, Status};
+use crate::domain::{Classes, ErrorClass, Exit, Status};
 use crate::fleet::{Config, Fleet, Server};
 use crate::job::{self, Job, What};
 use crate::record::{
@@ -47,6 +47,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let recorded: Vec<Server> = serde_json::from_value(facts.servers.clone()).map_err(unreadable)?;
     let fleet = servers(args, &config, Fleet { servers: recorded, protect: settings.protect.clone() })?;
     let left_out = args.select.which.left_out(&fleet)?;
+    let tolerated = args.limits.tolerate.unwrap_or(settings.tolerate);
 
     let input = dir.input()?;
     let altered =
@@ -61,7 +62,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     }
     let plan = Plan::new(&job, &opened.ledger, args);
     if plan.to_do.is_empty() && plan.settled.is_empty() && opened.closed {
-        return nothing_to_do(&dir, &facts, &job, &opened, live, args);
+        return nothing_to_do(&dir, &facts, &job, &opened, tolerated, live, args);
     }
 
     let operator = super::person::operator(config.operator.as_deref());
@@ -138,6 +139,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
             settled: plan.settled,
             to_do,
             last: plan.last,
+            tolerated,
             again: again(args),
         },
         &mut live,
@@ -283,6 +285,7 @@ fn nothing_to_do(
     facts: &RunFacts,
     job: &Job,
     opened: &Opened,
+    tolerated: Classes,
     live: Live,
     args: &ResumeArgs,
 ) -> Result<Exit, Failure> {
@@ -292,6 +295,7 @@ fn nothing_to_do(
         job,
         input: &input,
         options: &facts.input.options,
+        tolerated,
         outcomes: Outcomes::Done { ledger: &opened.ledger, journal: &handle },
     };
     let tally = material.write_results(std::io::sink()).context("the results cannot be read")?;
@@ -307,7 +311,7 @@ fn nothing_to_do(
     }
     live.note(&format!("{} is through: there is nothing to resume", dir.path().display()));
     let (elapsed, stopped, again, refused) = (Duration::ZERO, None, Vec::new(), Vec::new());
-    let closed = Closed { exit, summary, tally, left: 0, stopped, elapsed, again, refused };
+    let closed = Closed { exit, summary, tally, left: 0, tolerated, stopped, elapsed, again, refused };
     run::finish(live, dir, &args.output, closed)
 }
 

@@ -53,6 +53,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         sandbox: ground.is_sandbox,
         channel_order: ChannelOrder::first(first),
         protect: ground.fleet.protect.clone(),
+        tolerate: args.limits.tolerate.unwrap_or(ground.config.tolerate),
     };
     let fleet = &ground.fleet;
     let facts = RunFacts {
@@ -80,7 +81,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let runs_dir = runs_dir(&ground.config);
     if args.dry_run {
         let routed = route(&Survey::silent(fleet, &left_out));
-        return rehearse(args, &runs_dir, facts, &input, &job, &ground, &routed, live);
+        return rehearse(args, &runs_dir, facts, &settings, &input, &job, &ground, &routed, live);
     }
 
     // What could still go wrong before the first call goes wrong before the question.
@@ -154,6 +155,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
             settled: Vec::new(),
             to_do,
             last: Default::default(),
+            tolerated: settings.tolerate,
             again: Vec::new(),
         },
         &mut live,
@@ -233,6 +235,7 @@ fn rehearse(
     args: &RunArgs,
     runs_dir: &Path,
     facts: RunFacts,
+    settings: &Settings,
     input: &Source,
     job: &Arc<Job>,
     ground: &Ground,
@@ -250,6 +253,7 @@ fn rehearse(
         job,
         input: &kept,
         options: &facts.input.options,
+        tolerated: settings.tolerate,
         outcomes: Outcomes::Rehearsed { places: &routed.places, settled: &routed.settled },
     };
     let tally = dir.write_rehearsal(&material)?;
@@ -270,6 +274,7 @@ fn rehearse(
     let summary = dir.summarise(&material, &tally, vec![session], exit, ended);
     dir.write_summary(&summary)?;
     let (elapsed, stopped, again, refused) = (begun.elapsed(), None, Vec::new(), Vec::new());
-    let closed = Closed { exit, summary, tally, left: 0, stopped, elapsed, again, refused };
+    let tolerated = settings.tolerate;
+    let closed = Closed { exit, summary, tally, left: 0, tolerated, stopped, elapsed, again, refused };
     finish(live, &dir, &args.output, closed)
 }

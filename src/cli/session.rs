@@ -13,7 +13,7 @@ use super::reach::Reach;
 use super::route::Routed;
 use super::survey::Survey;
 use super::{Failure, person, show};
-use crate::domain::{ErrorClass, Exit, Status};
+use crate::domain::{Classes, ErrorClass, Exit};
 use crate::engine::{self, AccountSpec, ChannelOrder, LaneSpec, SessionEnd, Signal, Stop};
 use crate::fleet::Fleet;
 use crate::job::{Job, Source};
@@ -45,6 +45,8 @@ pub struct Work<'a> {
     pub to_do: Vec<u32>,
     /// Those of them that wait until all others have ended.
     pub last: HashSet<u32>,
+    /// Error classes that count for nothing.
+    pub tolerated: Classes,
     /// Flags that a later session needs to take up the same.
     pub again: Vec<String>,
 }
@@ -56,6 +58,8 @@ pub struct Closed {
     pub tally: Tally,
     /// Operations that a `resume` would take up.
     pub left: usize,
+    /// Error classes that counted for nothing.
+    pub tolerated: Classes,
     /// Why it took no new work before it was through, if so.
     pub stopped: Option<String>,
     /// How long it took.
@@ -75,12 +79,13 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
     // What is taken up again is still to be done.
     done_before -= work.to_do.iter().filter(|op| is_done(op)).count();
     let lanes = lanes(&mut work);
-    let Work { dir, job, order, sessions, again, runtime, .. } = work;
+    let Work { dir, job, order, sessions, tolerated, again, runtime, .. } = work;
     let clock = Stamp::now;
     let session = engine::Session {
         job,
         lanes,
         order,
+        tolerated,
         done_before: done_before as u64,
         seed: fastrand::u64(..),
         clock: &clock,
@@ -101,6 +106,7 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
         job,
         input: work.input,
         options: &work.facts.input.options,
+        tolerated,
         outcomes: Outcomes::Done { ledger: &ledger, journal: &handle },
     };
     let left = (0..ledger.len() as u32).filter(|op| is_left(&ledger, job, *op)).count();
@@ -109,7 +115,7 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
         Some(fault) => Err(fault),
         None => dir
             .close(&material, &mut journal, sessions.clone(), |tally| {
-                exit = decide(&end, tally);
+                exit = decide(&end, tally, tolerated);
                 exit
             })
             .map_err(|fault| fault.to_string()),
@@ -122,14 +128,14 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
         Ok((summary, tally)) => {
             // The accounting has the last word.
             let exit = if summary.exit_code == exit.code() { exit } else { Exit::Internal };
-            Ok(Closed { exit, summary, tally, left, stopped, elapsed, again, refused })
+            Ok(Closed { exit, summary, tally, left, tolerated, stopped, elapsed, again, refused })
         }
         Err(fault) => {
             // What is known is shown all the same; the journal has it, and a resume goes on from it.
             let tally = material.write_results(std::io::sink()).unwrap_or_default();
             let summary = dir.summarise(&material, &tally, sessions, Exit::Unwritable, Stamp::now());
             let (exit, stopped) = (Exit::Unwritable, Some(fault));
-            Ok(Closed { exit, summary, tally, left, stopped, elapsed, again, refused })
+            Ok(Closed { exit, summary, tally, left, tolerated, stopped, elapsed, again, refused })
         }
     }
 }
@@ -241,11 +247,12 @@ fn open(work: &mut Work<'_>) -> Result<(), Failure> {
     work.journal.flush_to_disk().map_err(|fault| Failure::new(Exit::Unwritable, fault))
 }
 
-/// What the session's end and its results come to.
-fn decide(end: &SessionEnd, tally: &Tally) -> Exit {
+/// What the session's end and its results come to. A halt that is tolerated is none here.
+fn decide(end: &SessionEnd, tally: &Tally, tolerated: Classes) -> Exit {
     let mut exit = of_results(tally);
     let with_work = end.servers.iter().filter(|server| server.had_work);
-    let halts: Vec<_> = with_work.map(|server| server.halted.as_ref().map(|(class, _)| *class)).collect();
+    let halts = with_work.map(|server| server.halted.as_ref().map(|(class, _)| *class));
+    let halts: Vec<_> = halts.filter(|halt| !tolerated.has(*halt)).collect();
     if !halts.is_empty() && halts.iter().all(Option::is_some) {
         exit = exit.worse(if halts.contains(&Some(ErrorClass::ErrorBudget)) {
             Exit::Stopped
@@ -264,13 +271,9 @@ fn decide(end: &SessionEnd, tally: &Tally) -> Exit {
     }
 }
 
-/// What the results alone come to. What was left out on purpose is no failure.
+/// What the results alone come to.
 pub fn of_results(tally: &Tally) -> Exit {
-    let excluded = tally.classes.get(&ErrorClass::Excluded).copied().unwrap_or(0);
-    let is_well = |(status, count): (&Status, &u64)| {
-        status.is_good() || (*status == Status::NotAttempted && *count == excluded)
-    };
-    if tally.counts.iter().all(is_well) { Exit::Ok } else { Exit::Incomplete }
+    if tally.is_well() { Exit::Ok } else { Exit::Incomplete }
 }
 
 /// The signals that end a run in good order. SIGHUP ends nothing: a run goes on when its terminal is

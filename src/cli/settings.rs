@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
 use super::args::{CredentialArgs, InputArgs, LimitArgs, MethodArg, ServerArgs, TargetArgs};
+use crate::domain::Classes;
 use crate::engine::{ChannelOrder, Limits, SomeLimits};
 use crate::fleet::{CredentialSource, Protect, Server};
 use crate::job::InputOptions;
@@ -20,6 +21,9 @@ pub struct Settings {
     pub channel_order: ChannelOrder,
     /// Mailboxes that are not touched.
     pub protect: Protect,
+    /// Error classes that count for nothing.
+    #[serde(default)]
+    pub tolerate: Classes,
 }
 
 /// The variables that serve `--server`.

@@ -293,7 +293,11 @@ fn closing(dir: &RunDir, closed: &Closed) -> Closing {
     };
     let resume_command = if closed.left > 0 {
         Some(resume_command(dir, &closed.again.iter().map(String::as_str).collect::<Vec<_>>()))
-    } else if summary.error_classes.keys().any(is_passing) {
+    } else if summary
+        .error_classes
+        .keys()
+        .any(|class| is_passing(class) && !closed.tolerated.has(Some(*class)))
+    {
         Some(resume_command(dir, &["--retry-failed"]))
     } else {
         None
@@ -304,6 +308,7 @@ fn closing(dir: &RunDir, closed: &Closed) -> Closing {
         files,
         resume_command,
         stopped_because: closed.stopped.clone(),
+        tolerated: closed.tolerated,
         halted: summary
             .servers
             .iter()

@@ -4,14 +4,20 @@ use std::path::Path;
 
 use super::findings::renew;
 use super::show;
-use crate::domain::ErrorClass;
+use crate::domain::{Classes, ErrorClass};
 use crate::fleet::Server;
 use crate::record::{Halt, Overview, RunDir, RunState};
 use crate::view::{self, Guidance, Next, ToDo, guidance};
 
 /// All that waits, the most urgent first.
-pub fn to_do(dir: &RunDir, overview: &Overview, servers: &[Server], config: Option<&Path>) -> Vec<ToDo> {
-    let mut list = ToDos { dir, config, list: Vec::new() };
+pub fn to_do(
+    dir: &RunDir,
+    overview: &Overview,
+    servers: &[Server],
+    tolerated: Classes,
+    config: Option<&Path>,
+) -> Vec<ToDo> {
+    let mut list = ToDos { dir, config, tolerated, list: Vec::new() };
     let mut left_classes = overview.left_classes.clone();
     let mut unrouted = left_classes.get(&ErrorClass::Unrouted).copied().unwrap_or(0);
     let halted = overview.servers.iter().filter_map(|server| Some((server, server.halted.as_ref()?)));
@@ -38,6 +44,7 @@ struct ToDos<'a> {
     dir: &'a RunDir,
     /// The configuration in force here.
     config: Option<&'a Path>,
+    tolerated: Classes,
     list: Vec<ToDo>,
 }
 
@@ -84,7 +91,7 @@ impl ToDos<'_> {
 
     fn class(&mut self, class: ErrorClass, number: u64, how: &str) {
         let Guidance { meaning, first, next } = guidance(class);
-        if next == Next::Nothing {
+        if next == Next::Nothing || self.tolerated.has(Some(class)) {
             return;
         }
         let config = self.config.map(|path| path.display().to_string());

@@ -100,7 +100,15 @@ async fn play(server: &Limited, n: usize, jobs: u32) -> (Instant, usize) {
     let lanes = vec![LaneSpec::new("web01", server, (0..n as u32).collect(), limits)];
     let clock = || Stamp(0);
     let order = ChannelOrder::default();
-    let session = Session { job: &job, lanes, order, done_before: 0, seed: 7, clock: &clock };
+    let session = Session {
+        job: &job,
+        lanes,
+        order,
+        tolerated: Default::default(),
+        done_before: 0,
+        seed: 7,
+        clock: &clock,
+    };
     let mut recorder = Remembered::default();
     let (_tell, signals) = mpsc::unbounded_channel();
     let begun = Instant::now();

@@ -18,7 +18,7 @@ use super::limiter::Limiter;
 use super::limits::{Limits, MaxErrors};
 use super::order::{Chains, Queue, Stage};
 use super::retry::Tries;
-use crate::domain::{ErrorClass, Function, Status};
+use crate::domain::{Classes, ErrorClass, Function, Status};
 use crate::uapi::{Transport, Verdict};
 
 /// What a lane is made of.
@@ -419,16 +419,17 @@ impl<'a> Lane<'a> {
         active: &Active,
         status: Status,
         class: Option<ErrorClass>,
+        aside: Classes,
         chains: &mut Chains,
     ) -> bool {
         self.queue.ended(active.op, active.account, chains);
         let door = self.accounts[active.account as usize].door;
         self.doors[door].is_tried = false;
-        if class == Some(ErrorClass::NoSuchMailbox) {
+        if aside.has(class) {
             return false;
         }
         self.ended += 1;
-        self.failed += u64::from(counts_as_error(status, class));
+        self.failed += u64::from(counts_as_error(status, class, aside));
         match self.limits.max_errors {
             MaxErrors::Percent(percent) if self.ended >= MaxErrors::JUDGED_AFTER => {
                 self.failed * 100 > self.ended * u64::from(percent)
@@ -520,9 +521,15 @@ pub enum Bad {
     Outage,
 }
 
-/// Whether an outcome counts for `--max-errors`: a leaked list is full of mailboxes that are gone.
-pub fn counts_as_error(status: Status, class: Option<ErrorClass>) -> bool {
-    matches!(status, Status::Failed | Status::Unknown) && class != Some(ErrorClass::NoSuchMailbox)
+/// The classes that count neither for nor against `--max-errors`: those that the operator tolerates,
+/// and mailboxes that are gone, of which a leaked list is full.
+pub fn left_aside(tolerated: Classes) -> Classes {
+    tolerated.with(ErrorClass::NoSuchMailbox)
+}
+
+/// Whether an outcome counts for `--max-errors`.
+pub fn counts_as_error(status: Status, class: Option<ErrorClass>, aside: Classes) -> bool {
+    matches!(status, Status::Failed | Status::Unknown) && !aside.has(class)
 }
 
 /// How long a server has given no good answer, without the time in which it was not asked.

@@ -18,12 +18,12 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use super::event::{Event, Finished, LaneFigures, Observer, Subject, Tried};
-use super::lane::{Active, Bad, Lane, LaneSpec, Turn, counts_as_error};
+use super::lane::{Active, Bad, Lane, LaneSpec, Turn, counts_as_error, left_aside};
 use super::limits::MaxErrors;
 use super::order::Chains;
 use super::retry::Step;
 use super::session::{ServerEnd, Session, SessionEnd, Signal, Stop};
-use crate::domain::{ErrorClass, Function, Status};
+use crate::domain::{Classes, ErrorClass, Function, Status};
 use crate::job::Job;
 use crate::record::{Attempt, Ended, Entry, Recorder, Stamp, WriteFault};
 use crate::uapi::{Answer, Verdict};
@@ -131,6 +131,8 @@ struct Run<'a, 'o> {
     /// What is in flight, in case it has to be abandoned.
     under_way: Vec<(usize, u32, Stamp)>,
     errors: u64,
+    /// Classes that do not count among them.
+    left_aside: Classes,
     stop: Option<Stop>,
     /// Whether the first signal has come; the second one waits for nothing.
     is_signalled: bool,
@@ -150,7 +152,7 @@ struct Outcome {
 
 impl<'a, 'o> Run<'a, 'o> {
     fn new(session: Session<'a>, observer: &'o mut dyn Observer) -> Run<'a, 'o> {
-        let Session { job, lanes, order, done_before, seed, clock } = session;
+        let Session { job, lanes, order, tolerated, done_before, seed, clock } = session;
         let ops = |lane: &LaneSpec<'_>| lane.accounts.iter().map(|account| account.ops.len() as u64).sum();
         let servers: Vec<(&str, u64)> = lanes.iter().map(|lane| (lane.name.as_str(), ops(lane))).collect();
         let to_do = servers.iter().map(|(_, ops)| ops).sum();
@@ -172,6 +174,7 @@ impl<'a, 'o> Run<'a, 'o> {
             unwritten: VecDeque::new(),
             under_way: Vec::new(),
             errors: 0,
+            left_aside: left_aside(tolerated),
             stop: None,
             is_signalled: false,
             fault: None,
@@ -376,13 +379,13 @@ impl<'a, 'o> Run<'a, 'o> {
         ));
         let lane = &mut self.lanes[index];
         lane.unrecorded += 1;
-        let too_many = lane.ended(active, status, class, &mut self.chains);
+        let too_many = lane.ended(active, status, class, self.left_aside, &mut self.chains);
         let max_errors = lane.limits.max_errors;
         if too_many {
             let reason = format!("more than {max_errors} of the operations called there failed");
             self.halt(index, ErrorClass::ErrorBudget, reason);
         }
-        self.errors += u64::from(counts_as_error(status, class));
+        self.errors += u64::from(counts_as_error(status, class, self.left_aside));
         if let MaxErrors::Count(most) = max_errors
             && self.errors > most
         {

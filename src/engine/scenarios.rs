@@ -150,7 +150,15 @@ async fn play(
         lanes.iter().map(|lane| lane.accounts.iter().flat_map(|a| a.ops.clone()).collect()).collect();
     let start = Instant::now();
     let clock = move || Stamp(i64::try_from(start.elapsed().as_millis()).unwrap());
-    let session = Session { job, lanes, order: ChannelOrder::default(), done_before: 0, seed, clock: &clock };
+    let session = Session {
+        job,
+        lanes,
+        order: ChannelOrder::default(),
+        tolerated: Default::default(),
+        done_before: 0,
+        seed,
+        clock: &clock,
+    };
     let end = run(session, &mut recorder, &mut (), signals).await;
     let mut ledger = Ledger::new(job);
     let opening = crate::record::SessionEntry {
@@ -521,7 +529,15 @@ async fn nothing_is_sent_before_its_record_is_written_and_nothing_at_all_once_no
     let clock = move || Stamp(i64::try_from(start.elapsed().as_millis()).unwrap());
     let lanes = vec![lane("s", &server, 0..60, limits("none", 4))];
     let end = run(
-        Session { job: &job, lanes, order: ChannelOrder::default(), done_before: 0, seed: 1, clock: &clock },
+        Session {
+            job: &job,
+            lanes,
+            order: ChannelOrder::default(),
+            tolerated: Default::default(),
+            done_before: 0,
+            seed: 1,
+            clock: &clock,
+        },
         &mut recorder,
         &mut (),
         signals,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::lane::LaneSpec;
-use crate::domain::{Channel, ErrorClass};
+use crate::domain::{Channel, Classes, ErrorClass};
 use crate::job::Job;
 use crate::record::{Stamp, WriteFault};
 
@@ -15,6 +15,8 @@ pub struct Session<'a> {
     pub lanes: Vec<LaneSpec<'a>>,
     /// Which channels go first.
     pub order: ChannelOrder,
+    /// Error classes that do not count for `--max-errors`.
+    pub tolerated: Classes,
     /// Operations that ended in earlier sessions.
     pub done_before: u64,
     /// What the jitter is drawn from.

@@ -65,8 +65,15 @@ async fn each_server_is_told_with_its_work_its_calls_and_its_limit() {
         LaneSpec::new("web02", &Slow, (10..13).collect(), limits(1)),
     ];
     let clock = || Stamp(0);
-    let session =
-        Session { job: &job, lanes, order: ChannelOrder::default(), done_before: 0, seed: 1, clock: &clock };
+    let session = Session {
+        job: &job,
+        lanes,
+        order: ChannelOrder::default(),
+        tolerated: Default::default(),
+        done_before: 0,
+        seed: 1,
+        clock: &clock,
+    };
     let mut recorder = Remembered::default();
     let mut told = Told::default();
     let (_tell, signals) = mpsc::unbounded_channel();

@@ -133,7 +133,7 @@ mod tests {
     use super::super::ledger::Ledger;
     use super::super::results::Outcomes;
     use super::*;
-    use crate::domain::{ErrorClass, Status};
+    use crate::domain::{Classes, ErrorClass, Status};
     use crate::job::{InputOptions, Source, read};
 
     const START: i64 = 1_795_460_400_000;
@@ -187,6 +187,7 @@ mod tests {
             job: &job,
             input: &source,
             options: &options,
+            tolerated: Classes::NONE,
             outcomes: Outcomes::Done { ledger: &ledger, journal: &journal },
         };
         material.channels(Stamp(START))

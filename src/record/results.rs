@@ -12,7 +12,7 @@ use super::entry::Entry;
 use super::journal::HASH_TAIL;
 use super::ledger::{Ledger, Reason, Standing};
 use super::places::Places;
-use crate::domain::{ErrorClass, Function, Status};
+use crate::domain::{Classes, ErrorClass, Function, Status};
 use crate::job::{InputOptions, Job, RESULT_COLUMNS, Row, Source, UnfinishedWriter, What};
 
 /// Everything that the results are made of.
@@ -23,6 +23,8 @@ pub struct Material<'a> {
     pub input: &'a Source,
     /// How its rows are to be understood.
     pub options: &'a InputOptions,
+    /// Error classes that count for nothing.
+    pub tolerated: Classes,
     /// What has become of its operations.
     pub outcomes: Outcomes<'a>,
 }
@@ -64,7 +66,11 @@ pub struct Tally {
     pub counts: BTreeMap<Status, u64>,
     /// How many operations that did not end well have each class.
     pub classes: BTreeMap<ErrorClass, u64>,
-    /// The first ones that did not end well, but for those that were not attempted.
+    /// How many of those that have each status count for nothing: left out on purpose, taken back, or
+    /// tolerated.
+    pub passed_over: BTreeMap<Status, u64>,
+    /// The first ones that did not end well, but for those that were not attempted or count for
+    /// nothing.
     pub first_failures: Vec<Failure>,
     /// How many there are of these.
     pub failures: u64,
@@ -115,6 +121,19 @@ impl Material<'_> {
     /// What `unfinished.csv` must not list, for to run it again would undo something later.
     fn overtaken(&self) -> HashSet<u32> {
         self.ledger().map(|ledger| ledger.overtaken(self.job)).unwrap_or_default()
+    }
+
+    /// Whether what ended with this class is no failure.
+    fn is_passed_over(&self, class: Option<ErrorClass>) -> bool {
+        self.tolerated.with(ErrorClass::Excluded).with(ErrorClass::Undone).has(class)
+    }
+
+    /// What `unfinished.csv` lists.
+    fn is_unfinished(&self, status: Status, class: Option<ErrorClass>) -> bool {
+        let routed_nowhere =
+            matches!(class, Some(ErrorClass::NoServer | ErrorClass::AmbiguousServer | ErrorClass::Moved));
+        let waits = if status == Status::Blocked { routed_nowhere } else { status.is_unfinished() };
+        waits && !self.is_passed_over(class)
     }
 
     /// Where the run's operations stand; `None` if nothing was sent.
@@ -204,7 +223,7 @@ impl Material<'_> {
                 };
                 let standing = self.standing(op);
                 let (status, class) = (standing.status, standing.class);
-                tally.has_unfinished |= is_unfinished(status, class) && !overtaken.contains(&op);
+                tally.has_unfinished |= self.is_unfinished(status, class) && !overtaken.contains(&op);
                 let place = self.places().of(operation.mailbox);
                 let (server, account) =
                     place.map_or(("", ""), |place| (place.server.as_str(), place.account.as_str()));
@@ -232,7 +251,7 @@ impl Material<'_> {
                     csv.write_field(other)?;
                 }
                 csv.write_record(None::<&[u8]>)?;
-                tally.add(status, class, || Failure {
+                tally.add(status, class, self.is_passed_over(class), || Failure {
                     row: operation.row,
                     mailbox: email.to_owned(),
                     action: action.to_owned(),
@@ -262,7 +281,7 @@ impl Material<'_> {
                         return false;
                     }
                     let standing = self.standing(*op);
-                    is_unfinished(standing.status, standing.class)
+                    self.is_unfinished(standing.status, standing.class)
                 })
                 .filter_map(|op| match self.job.operations[op as usize].what {
                     What::Call(function) => Some(function),
@@ -295,18 +314,14 @@ impl Scratch {
     }
 }
 
-/// What `unfinished.csv` lists.
-fn is_unfinished(status: Status, class: Option<ErrorClass>) -> bool {
-    let routed_nowhere =
-        matches!(class, Some(ErrorClass::NoServer | ErrorClass::AmbiguousServer | ErrorClass::Moved));
-    match status {
-        Status::Blocked => routed_nowhere,
-        _ => status.is_unfinished() && class != Some(ErrorClass::Excluded),
-    }
-}
-
 impl Tally {
-    fn add(&mut self, status: Status, class: Option<ErrorClass>, failure: impl FnOnce() -> Failure) {
+    fn add(
+        &mut self,
+        status: Status,
+        class: Option<ErrorClass>,
+        is_passed_over: bool,
+        failure: impl FnOnce() -> Failure,
+    ) {
         *self.counts.entry(status).or_default() += 1;
         if status.is_good() {
             return;
@@ -314,14 +329,23 @@ impl Tally {
         if let Some(class) = class {
             *self.classes.entry(class).or_default() += 1;
         }
+        if is_passed_over {
+            *self.passed_over.entry(status).or_default() += 1;
+        }
         // What a halt or a stop left is told as such, not one by one.
-        if status == Status::NotAttempted {
+        if is_passed_over || status == Status::NotAttempted {
             return;
         }
         self.failures += 1;
         if self.first_failures.len() < FIRST_FAILURES {
             self.first_failures.push(failure());
         }
+    }
+
+    /// Whether everything is as it was wanted, but for what counts for nothing.
+    pub fn is_well(&self) -> bool {
+        let of = |status| self.passed_over.get(status).copied().unwrap_or(0);
+        self.counts.iter().all(|(status, count)| status.is_good() || *count == of(status))
     }
 
     /// The sum of all counts.

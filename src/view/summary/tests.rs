@@ -39,6 +39,7 @@ fn example() -> (Summary, Closing) {
         ],
         resume_command: Some("mailsweep resume 'my  runs/leak' --retry-failed".into()),
         stopped_because: None,
+        tolerated: Classes::NONE,
         halted: vec![("web02".into(), "401: token refused".into())],
         elapsed: Duration::from_secs(2500),
     };
@@ -71,6 +72,16 @@ Once that is mended, to go on:
   mailsweep resume 'my  runs/leak' --retry-failed
 ";
     assert_eq!(summary(&figures, &closing, Style::PLAIN, 80), text);
+}
+
+#[test]
+fn what_is_tolerated_needs_no_advice() {
+    let (figures, mut closing) = example();
+    closing.tolerated = Classes::NONE.with(ErrorClass::NoSuchMailbox);
+    let text = summary(&figures, &closing, Style::PLAIN, 80);
+    let told = "  150 no_such_mailbox: the server says that there is no such mailbox; tolerated\n";
+    assert!(text.contains(told), "{text}");
+    assert!(text.contains("resume with --retry timeout"), "{text}");
 }
 
 #[test]
