@@ -104,3 +104,35 @@ fn help_explains_commands_and_error_classes_and_proposes_what_was_meant() {
         assert!(stderr(&refused).contains(&format!("'{meant}'")), "{}", stderr(&refused));
     }
 }
+
+#[test]
+fn a_near_miss_gets_the_fix_proposed() {
+    let place = Place::new();
+    let rehearse = |job: &str, more: &[&str], expected| {
+        place.write("job.csv", job);
+        let run = format!("run{}", std::fs::read_dir(place.path("")).unwrap().count());
+        let mut args = vec!["run", "job.csv", "--dry-run", "--run-dir", &run];
+        args.extend(more);
+        stderr(&expect(place.mailsweep(&args), expected))
+    };
+    let row = "email,action,channel\na@example.com,suspended,imap\n";
+    let told = rehearse(row, &[], 2);
+    assert!(told.contains("did you mean “suspend”?") && told.contains("did you mean “login”?"), "{told}");
+    let told = rehearse("a@example.com\nb@example.com\n", &[], 2);
+    assert!(told.contains("--action suspend --channel login"), "{told}");
+    let told = rehearse("a@example.com,suspend,login\n", &[], 2);
+    assert!(told.contains("--no-header takes the columns as email, action, channel"), "{told}");
+    let told = rehearse("E-Mail,action,channel\na@example.com,suspend,login\n", &[], 2);
+    assert!(told.contains("Rename “E-Mail” to email"), "{told}");
+
+    let sound = "email,action,channel\na@example.com,suspend,login\n";
+    let at = |url: &str, api: &str| {
+        rehearse(sound, &["--server", url, "--user", "exampleu", "--token-file", "token", "--api", api], 0)
+    };
+    let told = at("https://web01.example.net:2087", "cpanel");
+    assert!(told.contains("did you mean api whm, or port 2083?"), "{told}");
+    let told = at("https://web01.example.net:2083", "whm");
+    assert!(told.contains("did you mean api cpanel, or port 2087?"), "{told}");
+    let told = at("https://web01.example.net:2083", "cpanel");
+    assert!(!told.contains("did you mean"), "{told}");
+}

@@ -212,7 +212,7 @@ fn every_long_flag_is_named_and_no_other() {
     };
     let helped = |command: &str| flags(&stdout(&expect(place.mailsweep(&[command, "--help"]), 0)));
     let mut known = helped("run");
-    for command in ["resume", "check", "status", "runs", "stop"] {
+    for command in ["resume", "check", "status", "runs", "stop", "merge"] {
         known.extend(helped(command));
     }
     let told = flags(&readme);
@@ -221,7 +221,7 @@ fn every_long_flag_is_named_and_no_other() {
     known.extend(helped("sandbox"));
     // Cargo's own, and those of what is not built yet.
     known.extend(["--release", "--path", "--no-deps", "--open"].map(str::to_owned));
-    let later = ["--exit-code", "--max-changes", "--release-held", "--require-state", "--shard"];
+    let later = ["--exit-code", "--max-changes", "--release-held", "--require-state"];
     known.extend(later.map(str::to_owned));
     let unknown: Vec<_> = told.difference(&known).collect();
     assert!(unknown.is_empty(), "in README, not in the help: {unknown:?}");

@@ -5,6 +5,7 @@ mod follow;
 mod help;
 mod input;
 mod limits;
+mod merge;
 mod output;
 mod sandbox;
 mod select;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::shard::{self, Shard};
 use crate::domain::ErrorClass;
 use input::channels;
 
@@ -22,6 +24,7 @@ pub use follow::{RunsArgs, StatusArgs, StopArgs};
 pub use help::{CompletionsArgs, ERRORS, HelpArgs, ManArgs, Shell};
 pub use input::{Channels, InputArgs};
 pub use limits::LimitArgs;
+pub use merge::MergeArgs;
 pub use output::{LogFormatArg, OutputArgs};
 pub use sandbox::SandboxArgs;
 pub use select::{SelectArgs, StateArgs, WhichArgs};
@@ -71,6 +74,8 @@ pub enum Command {
     Runs(RunsArgs),
     /// Stop a run as SIGTERM does, and wait for its end.
     Stop(StopArgs),
+    /// Join the shards of a job into one.
+    Merge(MergeArgs),
     /// Ask each server whether it can be reached, takes its credential, and until when.
     Check(CheckArgs),
     /// Serve an embedded imitation of cPanel and WHM on loopback, to try mailsweep on.
@@ -113,6 +118,11 @@ pub struct RunArgs {
     /// the same flag of a mailbox keep the file's order [default: the file's order].
     #[arg(long, value_name = "CHANNEL[,CHANNEL]", value_parser = channels, help_heading = "Run")]
     pub channel_order: Option<Channels>,
+
+    /// Do one part of the job: the I-th of N, from 1, divided by server; the others end excluded.
+    /// `index/N` takes JOB_COMPLETION_INDEX + 1, as Kubernetes sets it. Then join them with `merge`.
+    #[arg(long, value_name = "I/N", value_parser = shard::parse, help_heading = "Run")]
+    pub shard: Option<Shard>,
 
     /// Why this is done, such as the number of an incident; kept with the run.
     #[arg(long, value_name = "TEXT", help_heading = "Run")]

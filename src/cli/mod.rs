@@ -8,6 +8,7 @@ mod findings;
 mod follow;
 mod ground;
 mod help;
+mod merge;
 mod person;
 mod process;
 mod reach;
@@ -20,6 +21,7 @@ mod sandbox_fleet;
 mod select;
 mod session;
 mod settings;
+mod shard;
 mod show;
 mod status;
 mod stop;
@@ -51,6 +53,7 @@ pub fn main() -> Exit {
         Command::Status(args) => (status::status(args), Voice::default()),
         Command::Runs(args) => (runs::runs(args), Voice::default()),
         Command::Stop(args) => (stop::stop(args), Voice::default()),
+        Command::Merge(args) => (merge::merge(args), Voice::from(args)),
         Command::Check(args) => (check::check(args), Voice::from(args)),
         Command::Sandbox(args) => (sandbox::serve(args), Voice::default()),
         Command::Completions(args) => (help::completions(args), Voice::default()),

@@ -91,6 +91,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
             args: &args.state,
             run_id: &dir.run_id(),
             operator: &operator,
+            others: Vec::new(),
             live: &live,
         };
         let survey = surveyor.survey(state, &left_out, |number| needed[number], &runtime)?;

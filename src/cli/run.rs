@@ -18,6 +18,7 @@ use super::survey::{Survey, Surveyor};
 use super::{Failure, person};
 use crate::domain::Exit;
 use crate::engine::ChannelOrder;
+use crate::fleet::Server;
 use crate::job::{self, Job, Source};
 use crate::record::{
     FORMAT, InputFacts, Ledger, Material, Outcomes, RunDir, RunFacts, SessionFigures, Stamp, StateDir,
@@ -54,6 +55,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         channel_order: ChannelOrder::first(first),
         protect: ground.fleet.protect.clone(),
         tolerate: args.limits.tolerate.unwrap_or(ground.config.tolerate),
+        shard: args.shard,
     };
     let fleet = &ground.fleet;
     let facts = RunFacts {
@@ -71,12 +73,17 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         undo_of: None,
     };
     let mut live = Live::start(&args.output);
+    ground.fleet.servers.iter().flat_map(Server::slips).for_each(|slip| live.note(&slip));
     let route = |survey: &Survey| {
         let heard = &survey.heard;
         let names = facts.input.options.servers.as_deref().unwrap_or_default();
         let (job, lists, is_rehearsal) = (&job, &lists, args.dry_run);
         let routing = Routing { job, fleet, heard, lists, names, recorded: None, is_rehearsal };
-        routing.route(callable(job).into_iter(), &HashSet::new())
+        let mut routed = routing.route(callable(job).into_iter(), &HashSet::new());
+        if let Some(shard) = args.shard {
+            shard.narrow(&mut routed, job, fleet);
+        }
+        routed
     };
     let runs_dir = runs_dir(&ground.config);
     if args.dry_run {
@@ -112,6 +119,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
             args: &args.state,
             run_id: &run_id,
             operator: &facts.operator,
+            others: args.shard.map(|shard| shard.others(fleet)).unwrap_or_default(),
             live: &live,
         };
         let has_calls = !callable(&job).is_empty();

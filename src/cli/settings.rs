@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
 use super::args::{CredentialArgs, InputArgs, LimitArgs, MethodArg, ServerArgs, TargetArgs};
+use super::shard::Shard;
 use crate::domain::Classes;
 use crate::engine::{ChannelOrder, Limits, SomeLimits};
 use crate::fleet::{CredentialSource, Protect, Server};
@@ -13,7 +14,7 @@ use crate::job::InputOptions;
 use crate::uapi::Method;
 
 /// Everything about a run but its input and servers.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Whether the server is the embedded one.
     pub sandbox: bool,
@@ -24,6 +25,9 @@ pub struct Settings {
     /// Error classes that count for nothing.
     #[serde(default)]
     pub tolerate: Classes,
+    /// Which part of its job it is.
+    #[serde(default)]
+    pub shard: Option<Shard>,
 }
 
 /// The variables that serve `--server`.

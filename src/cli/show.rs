@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
-use super::args::{CheckArgs, LogFormatArg, OutputArgs};
+use super::args::{CheckArgs, LogFormatArg, MergeArgs, OutputArgs};
 use super::route::Routed;
 use super::session::Closed;
 use crate::domain::{Action, Channel, ErrorClass, Exit, Function, Status};
@@ -38,6 +38,12 @@ impl From<&OutputArgs> for Voice {
             LogFormatArg::Json => LogFormat::Json,
         };
         Voice { quiet: output.quiet, verbose: output.verbose, log }
+    }
+}
+
+impl From<&MergeArgs> for Voice {
+    fn from(args: &MergeArgs) -> Voice {
+        Voice { quiet: args.quiet, ..Voice::default() }
     }
 }
 
@@ -93,6 +99,17 @@ impl Live {
 
     /// Shows how it ended; with `-q`, little, and nothing where all is well.
     pub fn close(self, dir: &RunDir, output: &OutputArgs, closed: &Closed, exit: Exit) {
+        self.end(output, closed, &closing(dir, closed), exit);
+    }
+
+    /// The same for what several runs came to; the first of them that left something may be resumed.
+    pub fn close_merged(self, dir: &RunDir, output: &OutputArgs, closed: &Closed, left: Option<&RunDir>) {
+        let resume_command = left.map(|left| resume_command(left, &[]));
+        let closing = Closing { resume_command, ..closing(dir, closed) };
+        self.end(output, closed, &closing, closed.exit);
+    }
+
+    fn end(self, output: &OutputArgs, closed: &Closed, closing: &Closing, exit: Exit) {
         let Live { mut reporter, notices, quiet } = self;
         reporter.run_ended();
         if output.json
@@ -101,11 +118,10 @@ impl Live {
             let _ = writeln!(std::io::stdout().lock(), "{text}");
         }
         let terminal = Terminal::stderr();
-        let closing = closing(dir, closed);
         if !quiet {
-            notices.note(&view::summary(&closed.summary, &closing, terminal.style(), terminal.width()));
+            notices.note(&view::summary(&closed.summary, closing, terminal.style(), terminal.width()));
         } else if exit != Exit::Ok {
-            notices.say(&view::summary_quiet(&closed.summary, &closing));
+            notices.say(&view::summary_quiet(&closed.summary, closing));
         }
         reporter.finish();
     }

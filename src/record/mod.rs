@@ -15,6 +15,7 @@ mod facts;
 mod journal;
 mod ledger;
 mod look;
+mod merge;
 mod overview;
 mod places;
 mod recorder;
@@ -34,6 +35,7 @@ pub use facts::{FORMAT, InputFacts, RunFacts};
 pub use journal::{Chain, Journal, Torn};
 pub use ledger::{Ledger, Reason, ServerTotals, Standing};
 pub use look::{Opened, Record, Seen};
+pub use merge::{LEFT_TO_SHARD, Merge, Merged, Part};
 pub use overview::{Halt, Overview, Pulse, RunState, ServerOverview, is_waiting};
 pub use places::{Place, Places};
 #[cfg(test)]

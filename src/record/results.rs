@@ -123,19 +123,6 @@ impl Material<'_> {
         self.ledger().map(|ledger| ledger.overtaken(self.job)).unwrap_or_default()
     }
 
-    /// Whether what ended with this class is no failure.
-    fn is_passed_over(&self, class: Option<ErrorClass>) -> bool {
-        self.tolerated.with(ErrorClass::Excluded).with(ErrorClass::Undone).has(class)
-    }
-
-    /// What `unfinished.csv` lists.
-    fn is_unfinished(&self, status: Status, class: Option<ErrorClass>) -> bool {
-        let routed_nowhere =
-            matches!(class, Some(ErrorClass::NoServer | ErrorClass::AmbiguousServer | ErrorClass::Moved));
-        let waits = if status == Status::Blocked { routed_nowhere } else { status.is_unfinished() };
-        waits && !self.is_passed_over(class)
-    }
-
     /// Where the run's operations stand; `None` if nothing was sent.
     pub fn ledger(&self) -> Option<&Ledger> {
         match self.outcomes {
@@ -166,37 +153,13 @@ impl Material<'_> {
         }
     }
 
-    /// Calls `each` for every row that has operations, with the operations' numbers.
-    fn each_row(
-        &self,
-        mut each: impl FnMut(&Row<'_>, std::ops::Range<u32>) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let operations = &self.job.operations;
-        let mut rows = self.job.layout.rows(self.input.open()?);
-        let mut next = 0;
-        while next < operations.len() {
-            let Some(row) = rows.next().map_err(io::Error::other)? else {
-                return Err(io::Error::other("the input has fewer rows than before"));
-            };
-            let start = next;
-            while operations.get(next).is_some_and(|operation| operation.row == row.number()) {
-                next += 1;
-            }
-            if next > start {
-                #[allow(clippy::cast_possible_truncation)]
-                each(&row, start as u32..next as u32)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Writes `results.csv` and adds it up.
     ///
     /// # Errors
     /// If the input cannot be read again or the results cannot be written.
     pub fn write_results(&self, out: impl Write) -> io::Result<Tally> {
         let mut tally = Tally::default();
-        let overtaken = self.overtaken();
+        let (overtaken, passed_over) = (self.overtaken(), passed_over(self.tolerated));
         let mut csv = csv::Writer::from_writer(out);
         csv.write_record(
             RESULT_COLUMNS
@@ -206,7 +169,7 @@ impl Material<'_> {
                 .chain(self.job.layout.other_columns().iter().map(|name| name.as_bytes())),
         )?;
         let mut text = Scratch::default();
-        self.each_row(|row, ops| {
+        each_row(self.job, self.input, |row, ops| {
             for op in ops {
                 let operation = &self.job.operations[op as usize];
                 let function = match operation.what {
@@ -223,7 +186,7 @@ impl Material<'_> {
                 };
                 let standing = self.standing(op);
                 let (status, class) = (standing.status, standing.class);
-                tally.has_unfinished |= self.is_unfinished(status, class) && !overtaken.contains(&op);
+                tally.has_unfinished |= is_unfinished(status, class, passed_over) && !overtaken.contains(&op);
                 let place = self.places().of(operation.mailbox);
                 let (server, account) =
                     place.map_or(("", ""), |place| (place.server.as_str(), place.account.as_str()));
@@ -251,7 +214,7 @@ impl Material<'_> {
                     csv.write_field(other)?;
                 }
                 csv.write_record(None::<&[u8]>)?;
-                tally.add(status, class, self.is_passed_over(class), || Failure {
+                tally.add(status, class, passed_over.has(class), || Failure {
                     row: operation.row,
                     mailbox: email.to_owned(),
                     action: action.to_owned(),
@@ -272,26 +235,74 @@ impl Material<'_> {
     /// # Errors
     /// If the input cannot be read again or the file cannot be written.
     pub fn write_unfinished(&self, out: impl Write) -> io::Result<()> {
-        let mut unfinished = UnfinishedWriter::new(&self.job.layout, out)?;
-        let overtaken = self.overtaken();
-        self.each_row(|row, ops| {
-            let left: Vec<Function> = ops
-                .filter(|op| {
-                    if overtaken.contains(op) {
-                        return false;
-                    }
-                    let standing = self.standing(*op);
-                    self.is_unfinished(standing.status, standing.class)
-                })
-                .filter_map(|op| match self.job.operations[op as usize].what {
-                    What::Call(function) => Some(function),
-                    What::Duplicate(_) | What::Invalid => None,
-                })
-                .collect();
-            if left.is_empty() { Ok(()) } else { unfinished.write(row, &left) }
-        })?;
-        unfinished.finish().map(|_| ())
+        let (overtaken, passed_over) = (self.overtaken(), passed_over(self.tolerated));
+        write_unfinished(self.job, self.input, out, |op| {
+            if overtaken.contains(&op) {
+                return false;
+            }
+            let standing = self.standing(op);
+            is_unfinished(standing.status, standing.class, passed_over)
+        })
     }
+}
+
+/// Calls `each` for every row that has operations, with the operations' numbers.
+fn each_row(
+    job: &Job,
+    input: &Source,
+    mut each: impl FnMut(&Row<'_>, std::ops::Range<u32>) -> io::Result<()>,
+) -> io::Result<()> {
+    let operations = &job.operations;
+    let mut rows = job.layout.rows(input.open()?);
+    let mut next = 0;
+    while next < operations.len() {
+        let Some(row) = rows.next().map_err(io::Error::other)? else {
+            return Err(io::Error::other("the input has fewer rows than before"));
+        };
+        let start = next;
+        while operations.get(next).is_some_and(|operation| operation.row == row.number()) {
+            next += 1;
+        }
+        if next > start {
+            #[allow(clippy::cast_possible_truncation)]
+            each(&row, start as u32..next as u32)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the rows that have an operation that `is_left`, narrowed to these.
+pub(super) fn write_unfinished(
+    job: &Job,
+    input: &Source,
+    out: impl Write,
+    is_left: impl Fn(u32) -> bool,
+) -> io::Result<()> {
+    let mut unfinished = UnfinishedWriter::new(&job.layout, out)?;
+    each_row(job, input, |row, ops| {
+        let left: Vec<Function> = ops
+            .filter(|op| is_left(*op))
+            .filter_map(|op| match job.operations[op as usize].what {
+                What::Call(function) => Some(function),
+                What::Duplicate(_) | What::Invalid => None,
+            })
+            .collect();
+        if left.is_empty() { Ok(()) } else { unfinished.write(row, &left) }
+    })?;
+    unfinished.finish().map(|_| ())
+}
+
+/// The classes that are no failure: what was left out on purpose or taken back, and what is tolerated.
+pub(super) fn passed_over(tolerated: Classes) -> Classes {
+    tolerated.with(ErrorClass::Excluded).with(ErrorClass::Undone)
+}
+
+/// What `unfinished.csv` lists.
+pub(super) fn is_unfinished(status: Status, class: Option<ErrorClass>, passed_over: Classes) -> bool {
+    let routed_nowhere =
+        matches!(class, Some(ErrorClass::NoServer | ErrorClass::AmbiguousServer | ErrorClass::Moved));
+    let waits = if status == Status::Blocked { routed_nowhere } else { status.is_unfinished() };
+    waits && !passed_over.has(class)
 }
 
 /// Room for writing numbers and times without an allocation each.
@@ -315,7 +326,8 @@ impl Scratch {
 }
 
 impl Tally {
-    fn add(
+    /// Counts one operation.
+    pub(super) fn add(
         &mut self,
         status: Status,
         class: Option<ErrorClass>,

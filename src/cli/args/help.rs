@@ -16,8 +16,20 @@ pub struct HelpArgs {
 pub const ERRORS: &str = "errors";
 
 /// What there is help about.
-const TOPICS: [&str; 11] =
-    [ERRORS, "run", "resume", "status", "runs", "stop", "check", "sandbox", "completions", "man", "help"];
+const TOPICS: [&str; 12] = [
+    ERRORS,
+    "run",
+    "resume",
+    "status",
+    "runs",
+    "stop",
+    "merge",
+    "check",
+    "sandbox",
+    "completions",
+    "man",
+    "help",
+];
 
 #[derive(Debug, Args)]
 #[command(after_help = COMPLETIONS_NOTES)]
