@@ -21,6 +21,7 @@ use super::survey::Survey;
 use super::{Failure, person};
 use crate::domain::Exit;
 use crate::engine::ChannelOrder;
+use crate::fleet::Server;
 use crate::job::{Job, Source};
 use crate::record::{FORMAT, InputFacts, Material, Outcomes, Plan, RunDir, RunFacts, SessionFigures, Stamp};
 
@@ -50,6 +51,8 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         protect: ground.fleet.protect.clone(),
         reading: args.reading.settings(),
         plan,
+        tolerate: args.limits.tolerate.unwrap_or(ground.config.tolerate),
+        shard: args.shard,
     };
     if settings.reading.blind && settings.reading.max_changes.is_some() {
         return Err(anyhow::anyhow!("--max-changes needs the state that --blind does not read").into());
@@ -71,17 +74,22 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         undo_of: None,
     };
     let live = Live::start(&args.output);
+    ground.fleet.servers.iter().flat_map(Server::slips).for_each(|slip| live.note(&slip));
     let route = |survey: &Survey| {
         let heard = &survey.heard;
         let names = facts.input.options.servers.as_deref().unwrap_or_default();
         let (job, lists, is_rehearsal) = (&job, &lists, args.dry_run);
         let routing = Routing { job, fleet, heard, lists, names, recorded: None, is_rehearsal };
-        routing.route(prepare::callable(job).into_iter(), &HashSet::new())
+        let mut routed = routing.route(prepare::callable(job).into_iter(), &HashSet::new());
+        if let Some(shard) = args.shard {
+            shard.narrow(&mut routed, job, fleet);
+        }
+        routed
     };
     let runs_dir = runs_dir(&ground.config);
     if args.dry_run {
         let routed = route(&Survey::silent(fleet, &left_out));
-        return rehearse(args, &runs_dir, facts, &input, &job, &ground, &routed, live);
+        return rehearse(args, &runs_dir, facts, &settings, &input, &job, &ground, &routed, live);
     }
 
     let has_calls = !prepare::callable(&job).is_empty();
@@ -94,6 +102,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         fleet,
         left_out: &left_out,
         needed: vec![has_calls; fleet.servers.len()],
+        other_shards: args.shard.map(|shard| shard.others(fleet)).unwrap_or_default(),
         runs_dir: &runs_dir,
         run_dir: args.run_dir.as_deref(),
         others: &args.state,
@@ -174,6 +183,7 @@ fn rehearse(
     args: &RunArgs,
     runs_dir: &Path,
     facts: RunFacts,
+    settings: &Settings,
     input: &Source,
     job: &Arc<Job>,
     ground: &Ground,
@@ -191,6 +201,7 @@ fn rehearse(
         job,
         input: &kept,
         options: &facts.input.options,
+        tolerated: settings.tolerate,
         outcomes: Outcomes::Rehearsed { places: &routed.places, settled: &routed.settled },
     };
     let tally = dir.write_rehearsal(&material)?;
@@ -214,7 +225,8 @@ fn rehearse(
     dir.write_report(&material.report(&facts, &summary, &tally, None), &crate::view::report)?;
     dir.write_summary(&summary)?;
     let (elapsed, stopped, again, refused) = (begun.elapsed(), None, Vec::new(), Vec::new());
-    let closed = Closed { exit, summary, tally, left: 0, stopped, elapsed, again, refused };
+    let tolerated = settings.tolerate;
+    let closed = Closed { exit, summary, tally, left: 0, tolerated, stopped, elapsed, again, refused };
     // A rehearsal is nobody else's business.
     finish(live, &dir, &facts, &args.output, &Afterwards::default(), closed)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
-use super::args::{AuditArgs, CheckArgs, LogFormatArg, OutputArgs};
+use super::args::{AuditArgs, CheckArgs, LogFormatArg, MergeArgs, OutputArgs};
 use super::route::Routed;
 use super::session::Closed;
 use crate::domain::{Action, Channel, ErrorClass, Exit, Function, Status};
@@ -38,6 +38,12 @@ impl From<&OutputArgs> for Voice {
             LogFormatArg::Json => LogFormat::Json,
         };
         Voice { quiet: output.quiet, verbose: output.verbose, log }
+    }
+}
+
+impl From<&MergeArgs> for Voice {
+    fn from(args: &MergeArgs) -> Voice {
+        Voice { quiet: args.quiet, ..Voice::default() }
     }
 }
 
@@ -143,6 +149,17 @@ impl Live {
 
     /// Shows how it ended; with `-q`, little, and nothing where all is well.
     pub fn close(self, dir: &RunDir, output: &OutputArgs, closed: &Closed, exit: Exit) {
+        self.end(output, closed, &closing(dir, closed), exit);
+    }
+
+    /// The same for what several runs came to; the first of them that left something may be resumed.
+    pub fn close_merged(self, dir: &RunDir, output: &OutputArgs, closed: &Closed, left: Option<&RunDir>) {
+        let resume_command = left.map(|left| resume_command(left, &[]));
+        let closing = Closing { resume_command, ..closing(dir, closed) };
+        self.end(output, closed, &closing, closed.exit);
+    }
+
+    fn end(self, output: &OutputArgs, closed: &Closed, closing: &Closing, exit: Exit) {
         let Live { mut reporter, notices, quiet } = self;
         reporter.run_ended();
         if output.json
@@ -151,11 +168,10 @@ impl Live {
             let _ = writeln!(std::io::stdout().lock(), "{text}");
         }
         let terminal = Terminal::stderr();
-        let closing = closing(dir, closed);
         if !quiet {
-            notices.note(&view::summary(&closed.summary, &closing, terminal.style(), terminal.width()));
+            notices.note(&view::summary(&closed.summary, closing, terminal.style(), terminal.width()));
         } else if exit != Exit::Ok {
-            notices.say(&view::summary_quiet(&closed.summary, &closing));
+            notices.say(&view::summary_quiet(&closed.summary, closing));
         }
         reporter.finish();
     }
@@ -317,6 +333,11 @@ fn what_is_about_to_happen(
     }
 }
 
+/// What to type to go on with a run.
+pub fn resume_command(dir: &RunDir, flags: &[&str]) -> String {
+    command(dir, "resume", flags)
+}
+
 /// A command about a run, to be pasted.
 pub fn command(dir: &RunDir, verb: &str, more: &[&str]) -> String {
     // A name that looks like a flag must not be taken for one.
@@ -350,15 +371,18 @@ fn closing(dir: &RunDir, closed: &Closed) -> Closing {
     ];
     files.retain(|(_, path)| path.exists());
     files.push(("everything".to_owned(), dir.path().to_owned()));
-    let resume = |more: &[&str]| command(dir, "resume", more);
     let is_passing = |class: &ErrorClass| {
         use ErrorClass::{BadAnswer, Connect, Http, Throttled, Timeout};
         matches!(class, BadAnswer | Connect | Http | Throttled | Timeout)
     };
     let resume_command = if closed.left > 0 {
-        Some(resume(&closed.again.iter().map(String::as_str).collect::<Vec<_>>()))
-    } else if summary.error_classes.keys().any(is_passing) {
-        Some(resume(&["--retry-failed"]))
+        Some(resume_command(dir, &closed.again.iter().map(String::as_str).collect::<Vec<_>>()))
+    } else if summary
+        .error_classes
+        .keys()
+        .any(|class| is_passing(class) && !closed.tolerated.has(Some(*class)))
+    {
+        Some(resume_command(dir, &["--retry-failed"]))
     } else {
         None
     };
@@ -368,6 +392,7 @@ fn closing(dir: &RunDir, closed: &Closed) -> Closing {
         files,
         resume_command,
         stopped_because: closed.stopped.clone(),
+        tolerated: closed.tolerated,
         halted: summary
             .servers
             .iter()

@@ -34,6 +34,8 @@ pub struct Start<'a> {
     pub left_out: &'a [bool],
     /// For each server whether it is to be spoken to.
     pub needed: Vec<bool>,
+    /// For each server whether it belongs to another shard of the job; empty where there are none.
+    pub other_shards: Vec<bool>,
     pub runs_dir: &'a Path,
     /// The directory that was asked for.
     pub run_dir: Option<&'a Path>,
@@ -91,6 +93,7 @@ impl Start<'_> {
                 job,
                 args: self.others,
                 only_looks: false,
+                others: self.other_shards.clone(),
                 run_id: &run_id,
                 operator: &who.to_string(),
                 live: &live,
@@ -142,6 +145,7 @@ impl Start<'_> {
                 to_do: callable.filter(|op| !routed.settled.contains_key(op)).collect(),
                 last: Default::default(),
                 unverified: Vec::new(),
+                tolerated: settings.tolerate,
                 again: Vec::new(),
             },
             &mut live,

@@ -21,11 +21,11 @@ use super::settings::Settings;
 use super::show::Live;
 use super::start::Start;
 use super::survey::Survey;
-use super::{Failure, person, session};
+use super::{Failure, person};
 use crate::domain::{ErrorClass, Exit, Flag, Function, Status};
 use crate::job::{self, InputOptions, Job, MailboxId, Source};
 use crate::record::{
-    Entry, FORMAT, InputFacts, Ledger, Opened, Places, RunDir, RunFacts, Settled, Stamp, in_rows,
+    Entry, FORMAT, InputFacts, Ledger, Opened, Places, RunDir, RunFacts, Settled, Stamp, in_rows, is_waiting,
 };
 
 /// Carries out the command.
@@ -74,6 +74,8 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
             .context("the sandbox's state")?,
         channel_order: Default::default(),
         protect: run.settings.protect.clone(),
+        tolerate: args.limits.tolerate.unwrap_or(run.settings.tolerate),
+        shard: None,
         reading,
         plan: None,
     };
@@ -102,6 +104,7 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
         fleet: &run.fleet,
         left_out: &left_out,
         needed,
+        other_shards: Vec::new(),
         runs_dir: &runs_dir(&run.config),
         run_dir: args.into.as_deref(),
         others: &args.state,
@@ -172,7 +175,7 @@ impl Part<'_> {
                 continue;
             }
             let ended = self.ledger.ended(op);
-            if session::is_waiting(ended) {
+            if is_waiting(ended) {
                 left.push(op);
             }
             let Some(is_open) = self.effect(op, ended) else { continue };

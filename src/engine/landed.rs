@@ -188,8 +188,8 @@ impl Run<'_, '_> {
             attempts: active.tries.made,
             instead_of: None,
         });
-        let too_many = self.lanes[index].count(status, class);
-        self.errors += u64::from(counts_as_error(status, class));
+        let too_many = self.lanes[index].count(status, class, self.left_aside);
+        self.errors += u64::from(counts_as_error(status, class, self.left_aside));
         self.judge_errors(index, too_many);
     }
 
@@ -309,8 +309,8 @@ impl Run<'_, '_> {
                 instead_of: Some(was),
             });
             self.errors = self.errors.saturating_sub(u64::from(was == Status::Unknown));
-            self.errors += u64::from(counts_as_error(status, class));
-            let too_many = self.lanes[index].recount(was, status, class);
+            self.errors += u64::from(counts_as_error(status, class, self.left_aside));
+            let too_many = self.lanes[index].recount(was, status, class, self.left_aside);
             self.judge_errors(index, too_many);
         }
         // Behind the ends: it says of them that they are proved.

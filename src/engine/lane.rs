@@ -22,7 +22,7 @@ use super::outage::Outage;
 use super::retry::Tries;
 use super::spec::{Checks, LaneSpec, Way};
 use super::states::{Judged, Standpoint, States};
-use crate::domain::{ErrorClass, Status};
+use crate::domain::{Classes, ErrorClass, Status};
 use crate::job::MailboxId;
 use crate::record::{Phase, Safe};
 use crate::uapi::Verdict;
@@ -536,19 +536,25 @@ impl<'a> Lane<'a> {
     }
 
     /// Counts the outcome of a call; says whether this server's share of failures is now too high.
-    pub fn count(&mut self, status: Status, class: Option<ErrorClass>) -> bool {
-        if class == Some(ErrorClass::NoSuchMailbox) {
+    pub fn count(&mut self, status: Status, class: Option<ErrorClass>, aside: Classes) -> bool {
+        if aside.has(class) {
             return false;
         }
         self.ended += 1;
-        self.failed += u64::from(counts_as_error(status, class));
+        self.failed += u64::from(counts_as_error(status, class, aside));
         self.has_failed_too_often()
     }
 
     /// Counts an outcome that a reading has corrected; says the same.
-    pub fn recount(&mut self, was: Status, status: Status, class: Option<ErrorClass>) -> bool {
+    pub fn recount(
+        &mut self,
+        was: Status,
+        status: Status,
+        class: Option<ErrorClass>,
+        aside: Classes,
+    ) -> bool {
         self.failed = self.failed.saturating_sub(u64::from(was == Status::Unknown));
-        self.failed += u64::from(counts_as_error(status, class));
+        self.failed += u64::from(counts_as_error(status, class, aside));
         self.has_failed_too_often()
     }
 
@@ -663,7 +669,13 @@ pub enum Bad {
     Outage,
 }
 
-/// Whether an outcome counts for `--max-errors`: a leaked list is full of mailboxes that are gone.
-pub fn counts_as_error(status: Status, class: Option<ErrorClass>) -> bool {
-    matches!(status, Status::Failed | Status::Unknown) && class != Some(ErrorClass::NoSuchMailbox)
+/// The classes that count neither for nor against `--max-errors`: those that the operator tolerates,
+/// and mailboxes that are gone, of which a leaked list is full.
+pub fn left_aside(tolerated: Classes) -> Classes {
+    tolerated.with(ErrorClass::NoSuchMailbox)
+}
+
+/// Whether an outcome counts for `--max-errors`.
+pub fn counts_as_error(status: Status, class: Option<ErrorClass>, aside: Classes) -> bool {
+    matches!(status, Status::Failed | Status::Unknown) && !aside.has(class)
 }

@@ -19,12 +19,12 @@ use tokio::time::Instant;
 
 use super::event::{Event, Finished, LaneFigures, Observer, Subject};
 use super::guard::Changes;
-use super::lane::{Active, Begun, Errand, Lane, Turn};
+use super::lane::{Active, Begun, Errand, Lane, Turn, left_aside};
 use super::order::Chains;
 use super::session::{ServerEnd, Session, SessionEnd, Signal, Stop};
 use super::spec::{Checks, Way};
 use super::states::{Judged, States};
-use crate::domain::{ErrorClass, Function, Status};
+use crate::domain::{Classes, ErrorClass, Function, Status};
 use crate::job::Job;
 use crate::record::{Attempt, Ended, Entry, Recorder, Safe, Stamp, WriteFault, in_rows};
 use crate::uapi::{Answer, Found, Question, Reading, Verdict};
@@ -158,6 +158,8 @@ pub(super) struct Run<'a, 'o> {
     /// Calls of operations in flight, in case they have to be abandoned.
     pub under_way: Vec<(usize, u32, Stamp)>,
     pub errors: u64,
+    /// Classes that do not count among them.
+    pub left_aside: Classes,
     pub stop: Option<Stop>,
     /// Whether the first signal has come; the second one waits for nothing.
     is_signalled: bool,
@@ -179,7 +181,7 @@ pub(super) struct Outcome {
 
 impl<'a, 'o> Run<'a, 'o> {
     fn new(session: Session<'a>, observer: &'o mut dyn Observer) -> Run<'a, 'o> {
-        let Session { job, lanes, order, checks, foreseen, done_before, seed, clock } = session;
+        let Session { job, lanes, order, checks, foreseen, tolerated, done_before, seed, clock } = session;
         let ops = |lane: &super::spec::LaneSpec<'_>| {
             lane.accounts.iter().map(|account| account.ops.len() as u64).sum()
         };
@@ -207,6 +209,7 @@ impl<'a, 'o> Run<'a, 'o> {
             unwritten: VecDeque::new(),
             under_way: Vec::new(),
             errors: 0,
+            left_aside: left_aside(tolerated),
             stop: None,
             is_signalled: false,
             fault: None,

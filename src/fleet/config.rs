@@ -21,6 +21,7 @@ use self::merge::{Configured, merge};
 use self::section::{Kind, Section, kind_of};
 use super::protect::Protect;
 use super::server::{Fleet, Server};
+use crate::domain::Classes;
 use crate::engine::{Limits, SomeLimits};
 use crate::uapi::Method;
 
@@ -47,6 +48,8 @@ pub struct Config {
     pub method: Option<Method>,
     /// Limits of `[defaults]`.
     pub defaults: SomeLimits,
+    /// Error classes that count for nothing where no flag says otherwise.
+    pub tolerate: Classes,
     servers: Vec<Configured>,
 }
 
@@ -165,7 +168,7 @@ fn top(
     let section = Section { kind: Kind::Top, table, label: "the file".to_owned(), at: 0 };
     section.check_keys(faults);
     let allow_plaintext = section.yes("allow_plaintext", faults) || allow_plaintext;
-    let (defaults, method) = defaults(&section, faults);
+    let (defaults, method, tolerate) = defaults(&section, faults);
     let around = Around { dir, home, allow_plaintext, method };
     let mut protect = Protect::default();
     for (n, given) in section.texts("protect", faults).into_iter().enumerate() {
@@ -185,11 +188,12 @@ fn top(
         allow_plaintext,
         method,
         defaults,
+        tolerate,
         servers: servers(&section, &around, faults),
     }
 }
 
-fn defaults(top: &Section<'_>, faults: &mut Faults) -> (SomeLimits, Option<Method>) {
+fn defaults(top: &Section<'_>, faults: &mut Faults) -> (SomeLimits, Option<Method>, Classes) {
     let Some(given) = top.get("defaults") else { return Default::default() };
     let DeValue::Table(table) = given.value else {
         let found = kind_of(given.value);
@@ -198,7 +202,7 @@ fn defaults(top: &Section<'_>, faults: &mut Faults) -> (SomeLimits, Option<Metho
     };
     let section = Section { kind: Kind::Defaults, table, label: "[defaults]".to_owned(), at: given.at };
     section.check_keys(faults);
-    (section.limits(faults), section.method(faults))
+    (section.limits(faults), section.method(faults), section.classes("tolerate", faults))
 }
 
 fn servers(top: &Section<'_>, around: &Around<'_>, faults: &mut Faults) -> Vec<Configured> {

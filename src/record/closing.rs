@@ -1,7 +1,7 @@
 //! The end of a session in good order: the results, then the report, then the journal's last line
 //! with their hashes, synced, then the summary.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use super::disk;
 use super::entry::{Entry, Stamp};
@@ -163,6 +163,31 @@ impl Summary {
         let mut text = serde_json::to_vec_pretty(self)?;
         text.push(b'\n');
         Ok(text)
+    }
+}
+
+/// Hashes what is read through it, as [`hashed`] does what is written.
+pub(super) struct Hashed<R> {
+    from: R,
+    hasher: blake3::Hasher,
+}
+
+impl<R> Hashed<R> {
+    pub fn new(from: R) -> Hashed<R> {
+        Hashed { from, hasher: blake3::Hasher::new() }
+    }
+
+    /// The hash of all that was read so far.
+    pub fn hash(&self) -> String {
+        self.hasher.finalize().to_hex().to_string()
+    }
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
     }
 }
 

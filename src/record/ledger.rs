@@ -380,21 +380,7 @@ impl Ledger {
     /// The operations that did not end well and whose flag a later operation has set well since: to
     /// take one of these up again would undo the later one.
     pub fn overtaken(&self, job: &Job) -> HashSet<u32> {
-        let mut overtaken = HashSet::new();
-        // Per mailbox, the flags that a later operation has set well.
-        let mut set_later = vec![0u8; job.mailboxes.len()];
-        for op in (0..u32::try_from(job.operations.len()).unwrap_or(u32::MAX)).rev() {
-            let operation = &job.operations[op as usize];
-            let What::Call(function) = operation.what else { continue };
-            let bit = 1 << function.target().flag as u8;
-            let later = &mut set_later[operation.mailbox.index()];
-            if matches!(self.ended(op), Some((Status::Ok | Status::Unchanged, _))) {
-                *later |= bit;
-            } else if *later & bit != 0 {
-                overtaken.insert(op);
-            }
-        }
-        overtaken
+        overtaken(job, |op| matches!(self.ended(op), Some((Status::Ok | Status::Unchanged, _))))
     }
 
     /// Whether it may have had effect without an answer that says so.
@@ -478,6 +464,25 @@ impl Ledger {
         let status = if slot.open { Status::Unknown } else { Status::NotAttempted };
         (status, Some(class), if own_words { journal } else { Reason::Text(why.to_owned()) })
     }
+}
+
+/// See [`Ledger::overtaken`]; `is_well` says whether an operation ended `ok` or `unchanged`.
+pub(super) fn overtaken(job: &Job, is_well: impl Fn(u32) -> bool) -> HashSet<u32> {
+    let mut overtaken = HashSet::new();
+    // Per mailbox, the flags that a later operation has set well.
+    let mut set_later = vec![0u8; job.mailboxes.len()];
+    for op in (0..u32::try_from(job.operations.len()).unwrap_or(u32::MAX)).rev() {
+        let operation = &job.operations[op as usize];
+        let What::Call(function) = operation.what else { continue };
+        let bit = 1 << function.target().flag as u8;
+        let later = &mut set_later[operation.mailbox.index()];
+        if is_well(op) {
+            *later |= bit;
+        } else if *later & bit != 0 {
+            overtaken.insert(op);
+        }
+    }
+    overtaken
 }
 
 /// Every number of rows of them.

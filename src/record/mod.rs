@@ -20,6 +20,8 @@ mod ledger;
 mod line;
 mod look;
 mod mailbox_end;
+mod merge;
+mod overview;
 mod places;
 mod plan;
 mod rechecks;
@@ -32,6 +34,8 @@ mod rundir;
 mod server_lock;
 mod state_dir;
 mod summary;
+#[cfg(test)]
+mod testing;
 mod timeline;
 
 pub use audit::{Audit, Expected, Finding, SessionEnd, Verdict};
@@ -49,6 +53,8 @@ pub use ledger::{Ledger, Reason, ServerTotals, Standing};
 pub use line::Line;
 pub use look::{Opened, Record, Seen};
 pub use mailbox_end::{Extent, MailboxEnd, Mark, Stage};
+pub use merge::{LEFT_TO_SHARD, Merge, Merged, Part};
+pub use overview::{Halt, Overview, Pulse, RunState, ServerOverview, is_waiting};
 pub use places::{Place, Places};
 pub use plan::{PLAN_FORMAT, Plan, PlanError};
 pub use rechecks::{Recheck, Rechecks};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::domain::Classes;
 use crate::engine::{MaxErrors, Rate, parse_time};
 
 #[derive(Debug, Args)]
@@ -42,4 +43,9 @@ pub struct LimitArgs {
     /// Halt a server that has given no good answer for so long [default: 5m].
     #[arg(long, value_name = "TIME", value_parser = parse_time, env = "MAILSWEEP_MAX_OUTAGE", hide_env_values = true)]
     pub max_outage: Option<Duration>,
+
+    /// Error classes that are as good as done: they keep their status, but count neither for the exit
+    /// code nor for --max-errors nor for unfinished.csv [default: none].
+    #[arg(long, value_name = "CLASS[,CLASS]", env = "MAILSWEEP_TOLERATE", hide_env_values = true)]
+    pub tolerate: Option<Classes>,
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::Faults;
+use crate::domain::{Classes, ErrorClass};
 use crate::engine::{SomeLimits, parse_time};
 use crate::uapi::Method;
 
@@ -30,8 +31,9 @@ pub(super) const TOP: [&str; 10] = [
 pub(super) const LIMITS: [&str; 8] =
     ["rate", "burst", "jobs", "retries", "max_errors", "max_outage", "timeout", "connect_timeout"];
 
-/// What may stand in `[defaults]` beside limits.
+/// What may stand in `[defaults]` beside limits; the first also at a server.
 const METHOD: &str = "method";
+const TOLERATE: &str = "tolerate";
 
 /// Where a secret is, of which a server has one.
 pub(super) const CREDENTIALS: [&str; 5] =
@@ -71,7 +73,7 @@ impl Kind {
     fn keys(self) -> Vec<&'static str> {
         match self {
             Kind::Top => TOP.to_vec(),
-            Kind::Defaults => [&LIMITS[..], &[METHOD]].concat(),
+            Kind::Defaults => [&LIMITS[..], &[METHOD, TOLERATE]].concat(),
             Kind::Server => [&SERVER[..], &CREDENTIALS, &LIMITS, &[METHOD]].concat(),
         }
     }
@@ -81,6 +83,8 @@ impl Kind {
         let knows = |kind: Kind| kind != self && kind.keys().contains(&key);
         if knows(Kind::Top) {
             Some("it belongs at the top of the file, before any [table]")
+        } else if key == TOLERATE {
+            Some("it belongs in [defaults]")
         } else if knows(Kind::Defaults) {
             Some("it belongs in [defaults] or in a [[server]]")
         } else {
@@ -169,6 +173,19 @@ impl<'a> Section<'a> {
             }
         }
         texts
+    }
+
+    /// A list of error classes.
+    pub(super) fn classes(&self, key: &str, faults: &mut Faults) -> Classes {
+        let given = self.texts(key, faults);
+        let mut classes = Classes::NONE;
+        for Given { value, at } in given {
+            match value.parse::<ErrorClass>() {
+                Ok(class) => classes = classes.with(class),
+                Err(why) => self.wrong(at, key, &format!("is wrong: {why}"), faults),
+            }
+        }
+        classes
     }
 
     /// True or false; false if it is not there.

@@ -100,7 +100,7 @@ struct Why {
     class: ErrorClass,
     operations: String,
     meaning: &'static str,
-    advice: &'static str,
+    advice: String,
 }
 
 /// How far the mailboxes of one purpose have come.
@@ -176,7 +176,12 @@ impl Page {
                 .into_iter()
                 .map(|(class, number)| {
                     let text = guidance(class);
-                    Why { class, operations: count(number), meaning: text.meaning, advice: text.advice }
+                    Why {
+                        class,
+                        operations: count(number),
+                        meaning: text.meaning,
+                        advice: text.advice(class),
+                    }
                 })
                 .collect(),
             channels: channels(&summary.channels, |channel| figures.wanted(channel)),
