@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
 use super::batch::Item;
@@ -33,8 +34,10 @@ pub trait Transport: Reader {
     ) -> LocalBoxFuture<'a, Answer>;
 
     /// Makes several calls in one request, each once and in their order. With an interface for one
-    /// account all are about that.
-    fn call_together<'a>(&'a self, items: &'a [Item<'a>]) -> LocalBoxFuture<'a, Together>;
+    /// account all are about that. Who knows no batches leaves them unanswered.
+    fn call_together<'a>(&'a self, items: &'a [Item<'a>]) -> LocalBoxFuture<'a, Together> {
+        std::future::ready(Together::unanswered(items.len())).boxed_local()
+    }
 
     /// Ends the open sessions of all mailboxes of one account, once.
     fn end_sessions<'a>(&'a self, account: &'a str) -> LocalBoxFuture<'a, Answer>;
@@ -121,6 +124,19 @@ pub struct Together {
     pub reached: Option<usize>,
     /// Why the batch as a whole was not carried out, if it says so and answers no single call.
     pub refusal: Option<String>,
+}
+
+impl Together {
+    /// So many calls of which nothing was heard, for no fault of the server.
+    pub fn unanswered(count: usize) -> Together {
+        Together {
+            http_status: None,
+            verdict: Verdict::Done,
+            verdicts: vec![None; count],
+            reached: Some(0),
+            refusal: None,
+        }
+    }
 }
 
 /// What came of one call.
