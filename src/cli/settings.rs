@@ -80,6 +80,7 @@ impl LimitArgs {
             burst: self.burst,
             jobs: self.jobs,
             retries: self.retries,
+            batch: self.batch,
             max_errors: self.max_errors,
             max_outage: self.max_outage,
             timeout: self.timeout,

@@ -28,8 +28,8 @@ pub(super) const TOP: [&str; 10] = [
 ];
 
 /// Limits, which may stand in `[defaults]` and at a server: the long flags.
-pub(super) const LIMITS: [&str; 8] =
-    ["rate", "burst", "jobs", "retries", "max_errors", "max_outage", "timeout", "connect_timeout"];
+pub(super) const LIMITS: [&str; 9] =
+    ["rate", "burst", "jobs", "retries", "batch", "max_errors", "max_outage", "timeout", "connect_timeout"];
 
 /// What may stand in `[defaults]` beside limits; the first also at a server.
 const METHOD: &str = "method";
@@ -222,6 +222,12 @@ impl<'a> Section<'a> {
             burst: self.number("burst", 1, faults).and_then(NonZeroU32::new),
             jobs: self.number("jobs", 1, faults).and_then(NonZeroU32::new),
             retries: self.number("retries", 0, faults),
+            batch: match self.get("batch").map(|given| given.value) {
+                Some(DeValue::Integer(_)) => {
+                    self.number("batch", 1, faults).and_then(|size| size.to_string().parse().ok())
+                }
+                _ => self.parsed("batch", "a number from 1 to 50, or \"auto\"", FromStr::from_str, faults),
+            },
             max_errors: match self.get("max_errors").map(|given| given.value) {
                 Some(DeValue::Integer(_)) => self
                     .number("max_errors", 0, faults)
