@@ -3,8 +3,9 @@
 //!
 //! Commands are the lines of its `sh` blocks. What starts with `mailsweep` or with
 //! `cargo run --release -- ` is run with the built program in a scratch copy of the samples: as typed
-//! with `--sandbox` or `--dry-run`, as a dry run where it names a server. A `resume` needs only be
-//! understood, since the runs that README names are not there. The first `csv` block is `job.csv`.
+//! with `--sandbox` or `--dry-run`, as a dry run where it names a server. A `resume` or a `report`
+//! needs only be understood, since the runs that README names are not there. The first `csv` block is
+//! `job.csv`.
 
 mod support;
 
@@ -100,7 +101,7 @@ fn every_command_works_as_typed() {
                 expect(place.mailsweep(&args), 0);
                 runs += 1;
             }
-            "resume" => {
+            "resume" | "report" => {
                 let ended = place.mailsweep(&args).output().unwrap();
                 let not_a_run = i32::from(Exit::NotARun.code());
                 assert_eq!(code(&ended), not_a_run, "{line}\n{}", stderr(&ended));
@@ -199,6 +200,7 @@ fn every_long_flag_is_named_and_no_other() {
     let helped = |command: &str| flags(&stdout(&expect(place.mailsweep(&[command, "--help"]), 0)));
     let mut known = helped("run");
     known.extend(helped("resume"));
+    known.extend(helped("report"));
     known.extend(helped("check"));
     let told = flags(&readme);
     let missing: Vec<_> = known.difference(&told).collect();
