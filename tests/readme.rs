@@ -111,7 +111,7 @@ fn every_command_works_as_typed() {
             "history" => {
                 expect(place.mailsweep(&args), 0);
             }
-            "status" | "stop" | "resume" | "audit" if args.len() > 1 || args[0] != "status" => {
+            "status" | "stop" | "resume" | "audit" | "report" | "undo" | "verify" if args.len() > 1 || args[0] != "status" => {
                 let ended = place.mailsweep(&args).output().unwrap();
                 let not_a_run = i32::from(Exit::NotARun.code());
                 assert_eq!(code(&ended), not_a_run, "{line}\n{}", stderr(&ended));
@@ -216,7 +216,9 @@ fn every_long_flag_is_named_and_no_other() {
     let helped = |command: &str| flags(&stdout(&expect(place.mailsweep(&[command, "--help"]), 0)));
     let mut known = helped("run");
     known.extend(helped("resume"));
-    for command in ["check", "audit", "history", "status", "runs", "stop", "merge"] {
+    for command in
+        ["check", "audit", "history", "status", "runs", "stop", "merge", "report", "plan", "undo", "verify"]
+    {
         known.extend(helped(command));
     }
     let told = flags(&readme);
