@@ -258,9 +258,11 @@ impl Asker<'_> {
             }
             let verdict = reading.verdict;
             if verdict.is_called_back() {
-                // The refusal of another question comes next, and ends this one too.
                 self.requests.set(self.requests.get() - 1);
-                return future::pending().await;
+                // Mostly the refusal of another question, which comes next and ends this one too.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let silence = self.halted.borrow().clone();
+                return Err(silence.unwrap_or_else(|| (ErrorClass::Interrupted, verdict.into_error())));
             }
             let is_proven = self.good_answers.get() > 0;
             let step =
@@ -463,6 +465,12 @@ mod tests {
         let told = ask(inquiry(&server, &limits, &domains), 1).await;
         assert_eq!(told[0].refused, Some(0));
         assert_eq!((server[0].asked(), told[0].requests), (5, 3), "what was not sent is not counted");
+        // A server that was halted before is not waited for.
+        let server = [Script::of([bad(Verdict::called_back("halted".into()))])];
+        let told = ask(inquiry(&server, &limits, &[]), 1).await;
+        let silent = Listed::Silent { class: ErrorClass::Interrupted, error: "halted".into() };
+        assert_eq!((&told[0].lists[..], told[0].requests), (&[silent][..], 0));
+        assert!(told[0].took < PATIENCE);
     }
 
     #[tokio::test(start_paused = true)]
