@@ -11,6 +11,7 @@ mod tests;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
@@ -21,7 +22,7 @@ use self::merge::{Configured, merge};
 use self::section::{Kind, Section, kind_of};
 use super::protect::Protect;
 use super::server::{Fleet, Server};
-use crate::engine::{Limits, SomeLimits};
+use crate::engine::{Limits, MaxChanges, SomeLimits};
 use crate::uapi::Method;
 
 /// What a configuration file says, checked. The default is that of a file that says nothing.
@@ -37,6 +38,12 @@ pub struct Config {
     pub ticket: Option<String>,
     /// Whether a run without a ticket is refused.
     pub require_ticket: bool,
+    /// How much a run may change.
+    pub max_changes: Option<MaxChanges>,
+    /// Whether an account is left whose state cannot be read.
+    pub require_state: bool,
+    /// How old a state may be.
+    pub state_max_age: Option<Duration>,
     /// Whether plain http may go to other hosts than this one; already applied to the servers here.
     pub allow_plaintext: bool,
     /// How calls are sent where no server says otherwise; already applied to the servers here.
@@ -176,6 +183,9 @@ fn top(
         operator: text("operator", faults),
         ticket: text("ticket", faults),
         require_ticket: section.yes("require_ticket", faults),
+        max_changes: section.max_changes(faults),
+        require_state: section.yes("require_state", faults),
+        state_max_age: section.time("state_max_age", faults),
         allow_plaintext,
         method,
         defaults,
