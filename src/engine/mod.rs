@@ -31,6 +31,8 @@ mod run;
 mod scenarios;
 mod session;
 mod spec;
+#[cfg(test)]
+mod state_scenarios;
 mod states;
 #[cfg(test)]
 mod told_tests;
