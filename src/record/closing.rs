@@ -9,7 +9,7 @@ use super::journal::Journal;
 use super::ledger::Ledger;
 use super::results::{Material, Tally};
 use super::rundir::{DirError, JOURNAL, RESULTS, RunDir, SUMMARY, UNFINISHED};
-use super::summary::{ServerFigures, SessionFigures, Summary};
+use super::summary::{ServerFigures, SessionFigures, SessionsEndedFigures, SessionsNotEnded, Summary};
 use crate::domain::Exit;
 
 impl RunDir {
@@ -93,6 +93,7 @@ impl RunDir {
             counts: tally.counts.clone(),
             error_classes: tally.classes.clone(),
             channels,
+            sessions_ended: material.ledger().and_then(sessions_ended),
             servers: servers
                 .iter()
                 .zip(of_servers)
@@ -115,6 +116,19 @@ impl RunDir {
         let path = self.file(SUMMARY);
         disk::write_whole(&path, |out| out.write_all(&summary.text()?)).map_err(DirError::io(&path))
     }
+}
+
+/// What came of ending sessions, if that was begun anywhere.
+fn sessions_ended(ledger: &Ledger) -> Option<SessionsEndedFigures> {
+    let known = ledger.sessions_ended();
+    let failed = known.iter().filter_map(|((server, account), fault)| {
+        let (class, words) = fault.as_ref()?;
+        let error = if words.is_empty() { class.to_string() } else { format!("{class}: {words}") };
+        Some(SessionsNotEnded { server: server.clone(), account: account.clone(), error })
+    });
+    let failed: Vec<_> = failed.collect();
+    let accounts = (known.len() - failed.len()) as u64;
+    (!known.is_empty()).then_some(SessionsEndedFigures { accounts, failed })
 }
 
 impl Summary {

@@ -48,4 +48,4 @@ pub use results::{Failure, Material, Outcomes, Settled, Tally};
 pub use rundir::{DirError, RunDir};
 pub use server_lock::{Before, Holder, LockError, ServerLock, Waiting};
 pub use state_dir::{StateDir, StateError};
-pub use summary::{ServerFigures, SessionFigures, Summary};
+pub use summary::{ServerFigures, SessionFigures, SessionsEndedFigures, SessionsNotEnded, Summary};
