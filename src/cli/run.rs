@@ -13,7 +13,7 @@ use super::prepare::{self, Prepared};
 use super::route::{Routed, Routing};
 use super::session::{self, Closed};
 use super::settings::Settings;
-use super::show::Live;
+use super::show::{Live, Previewed};
 use super::start::Start;
 use super::survey::Survey;
 use super::{Failure, person};
@@ -45,12 +45,9 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         sandbox_in: None,
         channel_order: ChannelOrder::first(first),
         protect: ground.fleet.protect.clone(),
-        reading: args.reading.settings(),
+        reading: args.reading.settings(&ground.config)?,
         plan,
     };
-    if settings.reading.blind && settings.reading.max_changes.is_some() {
-        return Err(anyhow::anyhow!("--max-changes needs the state that --blind does not read").into());
-    }
     let fleet = &ground.fleet;
     let facts = RunFacts {
         format: FORMAT,
@@ -78,7 +75,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let runs_dir = runs_dir(&ground.config);
     if args.dry_run {
         let routed = route(&Survey::silent(fleet, &left_out));
-        return rehearse(args, &runs_dir, facts, &input, &job, &ground, &routed, live);
+        return rehearse(args, &runs_dir, facts, &settings, &input, &job, &ground, &routed, live);
     }
 
     let has_calls = !prepare::callable(&job).is_empty();
@@ -171,6 +168,7 @@ fn rehearse(
     args: &RunArgs,
     runs_dir: &Path,
     facts: RunFacts,
+    settings: &Settings,
     input: &Source,
     job: &Arc<Job>,
     ground: &Ground,
@@ -179,7 +177,11 @@ fn rehearse(
 ) -> Result<Exit, Failure> {
     let begun = Instant::now();
     let title = format!("Dry run of {}: nothing is sent", input.name());
-    live.preview(&title, job, &ground.fleet, routed, Vec::new(), args.run_dir.as_deref());
+    live.preview(
+        Previewed { title: &title, job, fleet: &ground.fleet, routed, settings },
+        Vec::new(),
+        args.run_dir.as_deref(),
+    );
     let dir = RunDir::create(args.run_dir.as_deref(), runs_dir, input.name(), facts.started_at)?;
     let facts = RunFacts { run_id: dir.run_id(), ..facts };
     dir.write_facts(&facts, input)?;
