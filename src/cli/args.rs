@@ -68,7 +68,7 @@ Exit codes:
   0         every operation is in its wanted state
   1         finished, but some operations did not end well
   2         wrong command line or input, or the answer was no; nothing was sent
-  3         stopped by --max-errors
+  3         stopped by --max-errors or --max-changes
   4         every server was halted: credential, TLS, unreachable
   5         the run is in use by another process
   6         not a run, or altered

@@ -18,9 +18,9 @@ use super::run::{self, runs_dir, state_failure};
 use super::session::{self, Closed, Work};
 use super::show::Live;
 use super::survey::{self, Survey, Surveyor};
-use crate::domain::{Classes, ErrorClass, Exit, Status};
+use crate::domain::{Classes, ErrorClass, Exit, Function, Status};
 use crate::fleet::{Fleet, Server};
-use crate::job::{Job, What};
+use crate::job::{Job, Operation, What};
 use crate::record::{
     Ended, Ledger, Material, Opened, Outcomes, RunDir, RunFacts, Stamp, StateDir, Summary, is_waiting,
 };
@@ -57,6 +57,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     }
     let mut reading = settings.reading.clone();
     args.guards.put_into(&mut reading);
+    reading.check()?;
     let plan = Plan::new(&job, &opened.ledger, args, &reading);
     if plan.is_empty() && opened.closed {
         return nothing_to_do(&dir, &facts, &job, &opened, tolerated, live, args);
@@ -107,9 +108,10 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let is_blocked = |op: &&u32| matches!(opened.ledger.ended(**op), Some((Status::Blocked, _)));
     let mailbox = |op: &u32| job.operations[*op as usize].mailbox;
     let anew = plan.to_do.iter().filter(is_blocked).map(mailbox).collect();
-    let mut routed = routing.route(plan.to_do.iter().chain(&plan.unverified).copied(), &anew);
-    // What only waits to be looked at has ended, wherever its mailbox may be now.
-    plan.unverified.iter().for_each(|op| drop(routed.settled.remove(op)));
+    let ended = || plan.unverified.iter().chain(&plan.shut);
+    let mut routed = routing.route(plan.to_do.iter().chain(ended()).copied(), &anew);
+    // What only waits for something of its account has ended, wherever its mailbox may be now.
+    ended().for_each(|op| drop(routed.settled.remove(op)));
     routed.warnings.iter().for_each(|warning| live.note(warning));
     let left_alone: HashSet<u32> = routed.left_alone.iter().copied().collect();
     let mut to_do = plan.to_do;
@@ -126,7 +128,13 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
         0 => String::new(),
         n => format!(", {n} to be looked at again"),
     };
-    live.note(&format!("resuming {shown}: {count} of {all} operations to do{to_verify} at {whither}"));
+    let to_end = match plan.shut.len() {
+        0 => String::new(),
+        n => format!(", sessions of {n} accounts to be ended"),
+    };
+    live.note(&format!(
+        "resuming {shown}: {count} of {all} operations to do{to_verify}{to_end} at {whither}"
+    ));
     let closed = session::carry_out(
         Work {
             dir: &dir,
@@ -183,11 +191,13 @@ struct Plan {
     settled: Vec<Ended>,
     /// What was called before and whose mailboxes were not read since.
     unverified: Vec<u32>,
+    /// One operation for each account the sessions of whose mailboxes are still to be ended.
+    shut: Vec<u32>,
 }
 
 impl Plan {
     fn is_empty(&self) -> bool {
-        self.to_do.is_empty() && self.settled.is_empty() && self.unverified.is_empty()
+        self.to_do.is_empty() && self.settled.is_empty() && self.unverified.is_empty() && self.shut.is_empty()
     }
 
     fn new(job: &Job, ledger: &Ledger, args: &ResumeArgs, reading: &ReadingSettings) -> Plan {
@@ -240,14 +250,15 @@ impl Plan {
             move |op| is_last(op)
         });
         let last = last.collect();
-        Plan { to_do, last, settled, unverified }
+        let shut = if reading.end_sessions { shut(job, ledger) } else { Vec::new() };
+        Plan { to_do, last, settled, unverified, shut }
     }
 
     /// For each server whether it is to be spoken to: it has something to do, or may know where
     /// something belongs.
     fn needed(&self, job: &Job, ledger: &Ledger, fleet: &Fleet) -> Vec<bool> {
         let mut needed = vec![false; fleet.servers.len()];
-        for op in self.to_do.iter().chain(&self.unverified) {
+        for op in self.to_do.iter().chain(&self.unverified).chain(&self.shut) {
             let place = ledger.places().of(job.operations[*op as usize].mailbox);
             let known = place.filter(|place| !place.account.is_empty());
             let known = known.filter(|_| !matches!(ledger.ended(*op), Some((Status::Blocked, _))));
@@ -259,6 +270,20 @@ impl Plan {
         }
         needed
     }
+}
+
+/// For each account the sessions of whose mailboxes are owed, an operation that suspended a login there.
+fn shut(job: &Job, ledger: &Ledger) -> Vec<u32> {
+    let mut owed: HashSet<_> = ledger.sessions_owed().collect();
+    let is_shut = |(op, operation): &(u32, &Operation)| {
+        let is_call = operation.what == What::Call(Function::SuspendLogin);
+        is_call && ledger.was_begun(*op) && !ledger.is_undone(*op)
+    };
+    let shut = (0u32..).zip(&job.operations).filter(is_shut);
+    let place = |operation: &Operation| ledger.places().of(operation.mailbox);
+    shut.filter(|(_, operation)| place(operation).is_some_and(|place| owed.remove(place)))
+        .map(|(op, _)| op)
+        .collect()
 }
 
 fn is_taken_up(ended: Option<(Status, Option<ErrorClass>)>, args: &ResumeArgs) -> bool {
@@ -344,11 +369,9 @@ fn newest(runs_dir: &Path, live: &Live) -> Result<(RunDir, RunFacts), Failure> {
 fn waits_for_resume(dir: &RunDir) -> bool {
     let Some(summary) = dir.last_summary().filter(|_| dir.looks_closed()) else { return true };
     let interrupted = [Exit::Interrupted, Exit::Terminated, Exit::Unwritable].map(Exit::code);
-    // A halt or a stop may have left nothing but operations whose last try has an open outcome.
+    // A halt or a stop may have left nothing but readings, or operations with an open outcome.
     let cut_short = [Exit::Halted, Exit::Stopped].map(Exit::code).contains(&summary.exit_code);
     let left = summary.counts.get(&Status::NotAttempted).copied().unwrap_or(0);
     let excluded = summary.error_classes.get(&ErrorClass::Excluded).copied().unwrap_or(0);
-    interrupted.contains(&summary.exit_code)
-        || left > excluded
-        || cut_short && summary.counts.contains_key(&Status::Unknown)
+    interrupted.contains(&summary.exit_code) || left > excluded || cut_short
 }

@@ -15,7 +15,7 @@ use super::report::check_place;
 use super::route::{Routed, Routing};
 use super::session::{self, Closed};
 use super::settings::Settings;
-use super::show::Live;
+use super::show::{Live, Previewed};
 use super::start::Start;
 use super::survey::Survey;
 use super::{Failure, person};
@@ -49,14 +49,11 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         sandbox_in: None,
         channel_order: ChannelOrder::first(first),
         protect: ground.fleet.protect.clone(),
-        reading: args.reading.settings(),
+        reading: args.reading.settings(&ground.config)?,
         plan,
         tolerate: args.limits.tolerate.unwrap_or(ground.config.tolerate),
         shard: args.shard,
     };
-    if settings.reading.blind && settings.reading.max_changes.is_some() {
-        return Err(anyhow::anyhow!("--max-changes needs the state that --blind does not read").into());
-    }
     let fleet = &ground.fleet;
     let facts = RunFacts {
         format: FORMAT,
@@ -192,7 +189,11 @@ fn rehearse(
 ) -> Result<Exit, Failure> {
     let begun = Instant::now();
     let title = format!("Dry run of {}: nothing is sent", input.name());
-    live.preview(&title, job, &ground.fleet, routed, Vec::new(), args.run_dir.as_deref());
+    live.preview(
+        Previewed { title: &title, job, fleet: &ground.fleet, routed, settings },
+        Vec::new(),
+        args.run_dir.as_deref(),
+    );
     let dir = RunDir::create(args.run_dir.as_deref(), runs_dir, input.name(), facts.started_at)?;
     let facts = RunFacts { run_id: dir.run_id(), ..facts };
     dir.write_facts(&facts, input)?;

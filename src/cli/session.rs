@@ -64,7 +64,7 @@ pub struct Closed {
     pub exit: Exit,
     pub summary: Summary,
     pub tally: Tally,
-    /// Operations that a `resume` would take up, be it only to look what they came to.
+    /// What a `resume` would take up, be it only to look what became of it.
     pub left: usize,
     /// Error classes that counted for nothing.
     pub tolerated: Classes,
@@ -99,7 +99,7 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
         unverified: &work.unverified,
         end_sessions: work.reading.end_sessions,
     });
-    let checks = work.reading.checks(lanes::changed_before(&work.ledger));
+    let checks = work.reading.checks(lanes::changed_before(&work.ledger, &work.to_do));
     let reads_after = checks.after;
     let foreseen = work.foreseen;
     let Work { dir, job, order, sessions, tolerated, again, runtime, .. } = work;
@@ -135,7 +135,8 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
         outcomes: Outcomes::Done { ledger: &ledger, journal: &handle },
     };
     let is_taken_up = |op: &u32| is_left(&ledger, job, *op) || reads_after && ledger.is_unverified(*op);
-    let left = (0..ledger.len() as u32).filter(is_taken_up).count();
+    let owes_sessions = work.reading.end_sessions && ledger.sessions_owed().next().is_some();
+    let left = (0..ledger.len() as u32).filter(is_taken_up).count() + usize::from(owes_sessions);
     let mut exit = Exit::Internal;
     let closed = match fault {
         Some(fault) => Err(fault),
@@ -146,7 +147,7 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
                 &mut journal,
                 sessions.clone(),
                 |tally| {
-                    exit = decide(&end, tally, &ledger, tolerated);
+                    exit = decide(&end, tally, owes_sessions, tolerated);
                     exit
                 },
                 &view::report,
@@ -265,10 +266,11 @@ impl Opening<'_> {
     }
 }
 
-/// What the session's end and its results come to. A halt that is tolerated is none here.
-pub fn decide(end: &SessionEnd, tally: &Tally, ledger: &Ledger, tolerated: Classes) -> Exit {
+/// What the session's end and its results come to; `owes_sessions` says that those of an account's
+/// mailboxes were to be ended and were not. A halt that is tolerated is none here.
+pub fn decide(end: &SessionEnd, tally: &Tally, owes_sessions: bool, tolerated: Classes) -> Exit {
     let mut exit = of_results(tally);
-    if ledger.sessions_ended().values().any(Option::is_some) {
+    if owes_sessions {
         exit = exit.worse(Exit::Incomplete);
     }
     let with_work = end.servers.iter().filter(|server| server.had_work);

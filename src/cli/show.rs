@@ -7,6 +7,7 @@ use std::path::Path;
 use super::args::{AuditArgs, CheckArgs, LogFormatArg, MergeArgs, OutputArgs};
 use super::route::Routed;
 use super::session::Closed;
+use super::settings::Settings;
 use crate::domain::{Action, Channel, ErrorClass, Exit, Function, Status};
 use crate::engine::Observer;
 use crate::fleet::Fleet;
@@ -59,6 +60,15 @@ impl From<&AuditArgs> for Voice {
     }
 }
 
+/// What a preview is of.
+pub struct Previewed<'a> {
+    pub title: &'a str,
+    pub job: &'a Job,
+    pub fleet: &'a Fleet,
+    pub routed: &'a Routed,
+    pub settings: &'a Settings,
+}
+
 /// A command's voice: standard error, in the form that the flags ask for.
 pub struct Live {
     reporter: Reporter,
@@ -103,15 +113,13 @@ impl Live {
     /// Shows what is about to happen.
     pub fn preview(
         &self,
-        title: &str,
-        job: &Job,
-        fleet: &Fleet,
-        routed: &Routed,
+        previewed: Previewed<'_>,
         held: Vec<(String, Option<u64>)>,
         run_dir: Option<&Path>,
     ) {
         let terminal = Terminal::stderr();
-        let preview = Preview { held, ..what_is_about_to_happen(title, job, fleet, routed, run_dir) };
+        let preview =
+            Preview { held, run_dir: run_dir.map(Path::to_owned), ..what_is_about_to_happen(&previewed) };
         self.note(&view::preview(&preview, terminal.style(), terminal.width()));
         self.notices.flush();
     }
@@ -236,13 +244,8 @@ struct Share {
     accounts: HashSet<u32>,
 }
 
-fn what_is_about_to_happen(
-    title: &str,
-    job: &Job,
-    fleet: &Fleet,
-    routed: &Routed,
-    run_dir: Option<&Path>,
-) -> Preview {
+fn what_is_about_to_happen(previewed: &Previewed<'_>) -> Preview {
+    let Previewed { title, job, fleet, routed, settings } = *previewed;
     let mut shares: Vec<Share> = (0..=fleet.servers.len()).map(|_| Share::default()).collect();
     let mut aside: BTreeMap<(Status, Option<ErrorClass>), u64> = BTreeMap::new();
     // Which functions a mailbox is called for, one bit each.
@@ -278,6 +281,8 @@ fn what_is_about_to_happen(
             *mailboxes += u64::from(mask >> bit & 1);
         }
     }
+    let reading = &settings.reading;
+    let ends_sessions = reading.end_sessions.then(|| accounts_shut(job, routed));
     let mut rows = Vec::new();
     let mut limits = Vec::new();
     for (number, share) in shares
@@ -327,10 +332,27 @@ fn what_is_about_to_happen(
         left_aside: aside
             .map(|((status, class), operations)| LeftAside { status, class, operations })
             .collect(),
+        blind: reading.blind,
+        max_changes: reading.max_changes.map(|most| most.to_string()),
+        ends_sessions,
+        protect: settings.protect.patterns().map(str::to_owned).collect(),
         warnings: job.warnings.iter().chain(&routed.warnings).cloned().collect(),
-        run_dir: run_dir.map(Path::to_owned),
         ..Preview::default()
     }
+}
+
+/// In how many accounts a login may be suspended; nothing where only the servers know.
+fn accounts_shut(job: &Job, routed: &Routed) -> Option<u64> {
+    let operations = (0u32..).zip(&job.operations);
+    let shut = operations
+        .filter(|(op, operation)| {
+            operation.what == What::Call(Function::SuspendLogin) && !routed.settled.contains_key(op)
+        })
+        .map(|(_, operation)| routed.places.number_of(operation.mailbox));
+    let places: Option<HashSet<u32>> = shut.collect();
+    let places = places?;
+    let is_known = |place: &u32| !routed.places.list()[*place as usize].account.is_empty();
+    places.iter().all(is_known).then_some(places.len() as u64)
 }
 
 /// What to type to go on with a run.

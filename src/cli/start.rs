@@ -13,7 +13,7 @@ use super::route::Routed;
 use super::run::{finish, state_failure};
 use super::session::{self, Work};
 use super::settings::Settings;
-use super::show::{self, Live};
+use super::show::{self, Live, Previewed};
 use super::survey::{self, Survey, Surveyor};
 use super::{Failure, held, prepare};
 use crate::domain::Exit;
@@ -105,7 +105,8 @@ impl Start<'_> {
             Some(reach) => held::count(job, fleet, &routed, reach, &mut survey, &runtime, &live),
             None => Vec::new(),
         };
-        live.preview(&self.title, job, fleet, &routed, held, self.run_dir);
+        let previewed = Previewed { title: &self.title, job, fleet, routed: &routed, settings };
+        live.preview(previewed, held, self.run_dir);
         if is_question_due {
             show::may_go_on(self.named)?;
         }

@@ -12,6 +12,7 @@ use super::retry::Step;
 use super::run::{Back, Landed, Load, Outcome, Reply, Run, number, subject};
 use super::session::Stop;
 use super::spec::{Fault, Unverified};
+use super::states::Correction;
 use crate::domain::{ErrorClass, Function, State, Status};
 use crate::job::MailboxId;
 use crate::record::{Attempt, Ended, Entry, Phase, SessionsEnded, Stamp, StateRead, in_rows};
@@ -375,24 +376,32 @@ impl Run<'_, '_> {
 
     /// Notes what its account needs after its last operation because of this one.
     fn note_call(&mut self, landing: &Landing, op: u32, status: Status, class: Option<ErrorClass>) {
-        let account = &mut self.lanes[landing.index].accounts[landing.active.account as usize];
-        let is_login_shut = status == Status::Ok && self.states.function(op) == Function::SuspendLogin;
-        if is_login_shut && self.checks.end_sessions {
-            account.owes_sessions();
+        if matches!(status, Status::Ok | Status::Unknown) {
+            self.note_shut(landing.index, landing.active.account, op);
         }
         if !self.checks.after {
             return;
         }
         let fault = match status {
             Status::Ok => None,
-            Status::Unknown => Some(Fault {
+            // Whatever the last answer was, an earlier try may have had effect.
+            Status::Unknown | Status::Failed if landing.active.tries.open => Some(Fault {
                 class: class.unwrap_or(ErrorClass::Api),
                 http: landing.http,
                 error: landing.error.clone(),
             }),
             _ => return,
         };
-        account.note_call(Unverified { op, fault });
+        let account = &mut self.lanes[landing.index].accounts[landing.active.account as usize];
+        account.note_call(Unverified { op, ended: status, fault });
+    }
+
+    /// Notes that this operation has suspended a login, or may have, if it is such a one: sessions that
+    /// are open live on.
+    pub(super) fn note_shut(&mut self, index: usize, account: u32, op: u32) {
+        if self.checks.end_sessions && self.states.function(op) == Function::SuspendLogin {
+            self.lanes[index].accounts[account as usize].owes_sessions();
+        }
     }
 
     /// Halts a server, or stops the run, if too many operations have failed.
@@ -430,11 +439,14 @@ impl Run<'_, '_> {
             None => mailboxes.into_iter().map(|mailbox| (mailbox, State::UNKNOWN)).collect(),
         };
         if landing.class.is_some() && landing.outcome.is_some() {
-            let what = match phase {
-                Phase::Before => "the state of its mailboxes before cannot be read",
-                Phase::After => "what the calls came to cannot be read",
-            };
-            self.notice(&landing, what);
+            let account = &mut self.lanes[index].accounts[account as usize];
+            match phase {
+                Phase::Before if account.tell_unread() => {
+                    self.notice(&landing, "the state of its mailboxes before cannot be read");
+                }
+                Phase::Before => {}
+                Phase::After => self.notice(&landing, "what the calls came to cannot be read"),
+            }
         }
         self.states.note_reading(&found);
         match phase {
@@ -442,13 +454,12 @@ impl Run<'_, '_> {
                 self.record_reading(&landing, phase, &found, Vec::new(), Vec::new());
                 let record = self.next_record() - 1;
                 self.needs_on_disk();
-                let required = self.checks.required;
                 let account = &mut self.lanes[index].accounts[account as usize];
                 match (landing.class, landing.outcome) {
-                    (None, _) => account.was_read(record, until),
-                    (Some(class), Some(_)) => {
-                        account.could_not_be_read(class, landing.error, until, required);
-                    }
+                    (Some(class), Some(_)) if self.checks.required => account.is_left(class, landing.error),
+                    // That it cannot be read is the state before the calls, and has to be on the disk
+                    // like any other.
+                    (None, _) | (_, Some(_)) => account.was_read(record, until),
                     (Some(_), None) => {}
                 }
             }
@@ -461,11 +472,8 @@ impl Run<'_, '_> {
     fn prove(&mut self, landing: &Landing, found: &[(MailboxId, State)]) {
         let index = landing.index;
         let called = self.lanes[index].accounts[landing.active.account as usize].take_called();
-        let doubtful: Vec<u32> =
-            called.iter().filter(|called| called.fault.is_some()).map(|called| called.op).collect();
         let proof = self.states.prove(called, found);
-        for (op, status, fault) in proof.ends {
-            let was = if doubtful.contains(&op) { Status::Unknown } else { Status::Ok };
+        for Correction { op, was, is_earlier, status, fault } in proof.corrections {
             let (class, http, error) =
                 fault.map_or((None, None, String::new()), |f| (Some(f.class), f.http, f.error));
             self.batch.push(Entry::End(Ended {
@@ -488,9 +496,15 @@ impl Run<'_, '_> {
                 attempts: 0,
                 instead_of: Some(was),
             });
-            self.errors = self.errors.saturating_sub(u64::from(was == Status::Unknown));
-            self.errors += u64::from(counts_as_error(status, class, self.left_aside));
-            let too_many = self.lanes[index].recount(was, status, class, self.left_aside);
+            // A session counts from zero: what an earlier one left open was no error of this one.
+            let (lane, aside) = (&mut self.lanes[index], self.left_aside);
+            let too_many = if is_earlier {
+                lane.count(status, class, aside)
+            } else {
+                self.errors = self.errors.saturating_sub(u64::from(counts_as_error(was, None, aside)));
+                lane.recount(was, status, class, aside)
+            };
+            self.errors += u64::from(counts_as_error(status, class, aside));
             self.judge_errors(index, too_many);
         }
         // Behind the ends: it says of them that they are proved.

@@ -73,6 +73,8 @@ impl Errand {
 /// What was taken up in a turn.
 #[derive(Debug, PartialEq)]
 pub enum Begun {
+    /// A reading, of which no record has to be written before.
+    Reading,
     /// An operation that is to be called.
     Call(u32),
     /// An account whose sessions are to be ended.
@@ -205,8 +207,9 @@ impl<'a> Lane<'a> {
             let is_proven = known.proven.contains(&number);
             Door { way, is_proven, is_tried: false }
         };
-        let has_work =
-            accounts.iter().any(|account| !account.ops.is_empty() || !account.unverified.is_empty());
+        let has_work = accounts
+            .iter()
+            .any(|account| !account.ops.is_empty() || !account.unverified.is_empty() || account.sessions_due);
         let (accounts, ops): (Vec<_>, Vec<_>) = accounts
             .into_iter()
             .map(|spec| {
@@ -299,9 +302,9 @@ impl<'a> Lane<'a> {
         self.good_answers > 0
     }
 
-    /// Whether every operation has ended.
+    /// Whether every operation has ended, and was looked at where that was wanted.
     pub fn is_done(&self) -> bool {
-        self.queue.is_done()
+        self.queue.is_done() && !self.accounts.iter().any(|account| account.leaves_chores(self.reads_after))
     }
 
     /// Whether nothing is left to begin or to try again.
@@ -443,6 +446,7 @@ impl<'a> Lane<'a> {
             let Some((next, account)) = self.whose_turn(now, safe) else { break };
             if self.accounts[account as usize].access(now, safe.on_disk) == Access::Unread {
                 self.read_before(account);
+                begun.push(Begun::Reading);
                 continue;
             }
             let from = self.standpoint(next, account);
@@ -474,20 +478,35 @@ impl<'a> Lane<'a> {
         begun
     }
 
-    /// Reads all accounts that have operations and were not read, as far as there is room.
-    pub fn survey(&mut self, now: Instant, safe: Safe) {
-        let window = self.window();
+    /// Reads all accounts that have operations and were not read in this session, as far as there is
+    /// room. Says whether it began to read one.
+    pub fn survey(&mut self) -> bool {
+        let (window, before) = (self.window(), self.begun.len());
         for account in 0..u32::try_from(self.accounts.len()).unwrap_or(u32::MAX) {
             if self.halted.is_some() || self.begun.len() >= window {
-                return;
+                break;
             }
-            let is_unread = !self.queue.is_account_done(account)
-                && self.accounts[account as usize].access(now, safe.on_disk) == Access::Unread;
+            let is_unread =
+                !self.queue.is_account_done(account) && self.accounts[account as usize].is_to_be_surveyed();
             let door = self.door(account);
             if is_unread && (door.is_proven || !door.is_tried) {
                 self.read_before(account);
             }
         }
+        self.begun.len() > before
+    }
+
+    /// The operations that may be called, in file order, and from where each is judged: all but those
+    /// of accounts that are left.
+    pub fn to_judge(&self) -> Vec<(u32, Standpoint)> {
+        let accounts = (0u32..).zip(&self.accounts).filter(|(_, account)| account.left().is_none());
+        let ops = accounts.flat_map(|(number, _)| {
+            let ops = self.queue.account_ops(number).iter();
+            ops.map(move |op| (*op, self.standpoint(*op, number)))
+        });
+        let mut ops: Vec<_> = ops.collect();
+        ops.sort_unstable_by_key(|(op, _)| *op);
+        ops
     }
 
     /// Whether each account that has operations was read, or cannot be.
@@ -599,7 +618,7 @@ impl<'a> Lane<'a> {
         self.has_failed_too_often()
     }
 
-    /// Counts an outcome that a reading has corrected; says the same.
+    /// Counts an outcome of this session that a reading has corrected; says the same.
     pub fn recount(
         &mut self,
         was: Status,
@@ -607,7 +626,7 @@ impl<'a> Lane<'a> {
         class: Option<ErrorClass>,
         aside: Classes,
     ) -> bool {
-        self.failed = self.failed.saturating_sub(u64::from(was == Status::Unknown));
+        self.failed = self.failed.saturating_sub(u64::from(counts_as_error(was, None, aside)));
         self.failed += u64::from(counts_as_error(status, class, aside));
         self.has_failed_too_often()
     }

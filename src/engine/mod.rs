@@ -34,6 +34,8 @@ mod run;
 mod scenarios;
 mod session;
 mod spec;
+#[cfg(test)]
+mod state_scenarios;
 mod states;
 #[cfg(test)]
 mod told_tests;

@@ -158,8 +158,8 @@ pub(super) struct Run<'a, 'o> {
     pub checks: Checks,
     /// Entries of this turn.
     pub batch: Vec<Entry>,
-    /// Operations of this turn that ended `unchanged`.
-    unchanged: Vec<u32>,
+    /// Operations of this turn that a reading has settled: one record is for all of them.
+    settled: Vec<Settled>,
     submitted: u64,
     safe: Safe,
     /// The last record that something waits for until it is on the disk.
@@ -192,6 +192,13 @@ pub(super) struct Outcome {
     pub instead_of: Option<Status>,
 }
 
+/// An operation that a reading has settled.
+struct Settled {
+    outcome: Outcome,
+    /// Whether it was begun in an earlier session.
+    was_begun: bool,
+}
+
 impl<'a, 'o> Run<'a, 'o> {
     fn new(session: Session<'a>, observer: &'o mut dyn Observer) -> Run<'a, 'o> {
         let Session { job, lanes, order, checks, foreseen, tolerated, done_before, seed, clock } = session;
@@ -215,7 +222,7 @@ impl<'a, 'o> Run<'a, 'o> {
             is_guard_passed: checks.max_changes.is_none(),
             checks,
             batch: Vec::new(),
-            unchanged: Vec::new(),
+            settled: Vec::new(),
             submitted: 0,
             safe: Safe::default(),
             needed_on_disk: 0,
@@ -275,7 +282,7 @@ impl<'a, 'o> Run<'a, 'o> {
                 wake = Some(now);
             }
         }
-        self.note_unchanged();
+        self.note_settled();
         wake
     }
 
@@ -283,8 +290,7 @@ impl<'a, 'o> Run<'a, 'o> {
     fn begin(&mut self, index: usize, now: Instant) -> bool {
         let lane = &mut self.lanes[index];
         if !self.is_guard_passed {
-            lane.survey(now, self.safe);
-            return false;
+            return lane.survey();
         }
         // Settled operations are in no record of their own, or in one before this one.
         let record = |batch: &Vec<Entry>| self.submitted + batch.len() as u64 + 1;
@@ -298,7 +304,7 @@ impl<'a, 'o> Run<'a, 'o> {
                     let account = self.lanes[index].accounts[*account as usize].name.to_owned();
                     self.batch.push(Entry::EndSessions { at, server: number(index), account });
                 }
-                Begun::Settled { .. } => {}
+                Begun::Reading | Begun::Settled { .. } => {}
             }
         }
         if !calls.is_empty() {
@@ -308,26 +314,27 @@ impl<'a, 'o> Run<'a, 'o> {
                 self.needed_on_disk = record(&self.batch) - 1;
             }
         }
-        let mut is_any_settled = false;
+        // What waits for no record is looked at again at once.
+        let is_more = begun.iter().any(|begun| matches!(begun, Begun::Reading | Begun::Settled { .. }));
         for begun in begun {
             if let Begun::Settled { op, account, judged } = begun {
-                is_any_settled = true;
                 self.settle(index, op, account, judged);
             }
         }
-        is_any_settled
+        is_more
     }
 
     /// An operation ends without a call.
     fn settle(&mut self, index: usize, op: u32, account: u32, judged: Judged) {
-        let (status, class, error) = match judged {
-            Judged::Unchanged => (Status::Unchanged, None, String::new()),
-            Judged::End(status, class, error) => (status, class, error),
+        let (status, class, error, was_begun) = match judged {
             Judged::Call => return,
+            Judged::Unchanged => (Status::Unchanged, None, String::new(), false),
+            Judged::Holds => (Status::Ok, None, String::new(), true),
+            Judged::Lacks(why) => (Status::Failed, Some(ErrorClass::Interrupted), why, true),
+            Judged::Unclear(why) => (Status::Unknown, Some(ErrorClass::Interrupted), why, true),
+            Judged::End(status, class, error) => (status, class, error, false),
         };
-        if status == Status::Unchanged {
-            self.unchanged.push(op);
-        } else {
+        if !matches!(status, Status::Unchanged | Status::Ok) {
             self.batch.push(Entry::End(Ended {
                 at: (self.clock)(),
                 op,
@@ -340,31 +347,43 @@ impl<'a, 'o> Run<'a, 'o> {
             }));
         }
         self.states.ended(op, status, false);
+        if status == Status::Ok {
+            self.note_shut(index, account, op);
+        }
         self.lanes[index].ended(op, account, &mut self.chains);
-        // One record for all that are unchanged comes behind those that are there already.
-        let record = self.submitted + self.batch.len() as u64 + u64::from(status == Status::Unchanged);
-        let outcome = Outcome {
-            lane: index,
-            op,
-            status,
-            class,
-            http_status: None,
-            error,
-            attempts: 0,
-            instead_of: None,
-        };
-        self.unwritten.push_back((record, outcome));
-        self.lanes[index].unrecorded += 1;
+        let (http_status, attempts, instead_of) = (None, 0, None);
+        let outcome = Outcome { lane: index, op, status, class, http_status, error, attempts, instead_of };
+        if was_begun || status == Status::Unchanged {
+            self.settled.push(Settled { outcome, was_begun });
+        } else {
+            self.tell_when_written(outcome);
+        }
     }
 
-    /// One record for all operations of a turn that were so already.
-    fn note_unchanged(&mut self) {
-        if self.unchanged.is_empty() {
+    /// Records what readings have settled in this turn.
+    fn note_settled(&mut self) {
+        if self.settled.is_empty() {
             return;
         }
-        let mut ops = std::mem::take(&mut self.unchanged);
-        ops.sort_unstable();
-        self.batch.push(Entry::Unchanged { at: (self.clock)(), ops: in_rows(ops) });
+        let settled = std::mem::take(&mut self.settled);
+        let rows = |wanted: &dyn Fn(&Settled) -> bool| {
+            let ops = settled.iter().filter(|settled| wanted(settled)).map(|settled| settled.outcome.op);
+            let mut ops: Vec<u32> = ops.collect();
+            ops.sort_unstable();
+            in_rows(ops)
+        };
+        let at = (self.clock)();
+        let ops = rows(&|settled| !settled.was_begun);
+        let holds = rows(&|settled| settled.was_begun && settled.outcome.status == Status::Ok);
+        let lacks = rows(&|settled| settled.was_begun && settled.outcome.status == Status::Failed);
+        let unclear = rows(&|settled| settled.was_begun && settled.outcome.status == Status::Unknown);
+        if !ops.is_empty() {
+            self.batch.push(Entry::Unchanged { at, ops });
+        }
+        if settled.iter().any(|settled| settled.was_begun) {
+            self.batch.push(Entry::Settled { at, holds, lacks, unclear });
+        }
+        settled.into_iter().for_each(|settled| self.tell_when_written(settled.outcome));
     }
 
     /// Lets calls be made once all state was read, unless too much would change.
@@ -376,9 +395,7 @@ impl<'a, 'o> Run<'a, 'o> {
         let Some(most) = self.checks.max_changes else { return };
         let mut changes: Changes = self.checks.changed_before;
         for lane in self.lanes.iter().filter(|lane| lane.halted.is_none()) {
-            let mut ops: Vec<u32> = lane.ops().collect();
-            ops.sort_unstable();
-            self.states.count(ops.into_iter(), &mut changes);
+            self.states.count(lane.to_judge().into_iter(), &mut changes);
         }
         if let Err(reason) = most.judge(changes) {
             self.take_no_more(Stop::MaxChanges, ErrorClass::MaxChanges, reason);

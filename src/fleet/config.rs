@@ -11,6 +11,7 @@ mod tests;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
@@ -22,7 +23,7 @@ use self::section::{Kind, Section, kind_of};
 use super::protect::Protect;
 use super::server::{Fleet, Server};
 use crate::domain::Classes;
-use crate::engine::{Limits, SomeLimits};
+use crate::engine::{Limits, MaxChanges, SomeLimits};
 use crate::uapi::Method;
 
 /// What a configuration file says, checked. The default is that of a file that says nothing.
@@ -38,6 +39,12 @@ pub struct Config {
     pub ticket: Option<String>,
     /// Whether a run without a ticket is refused.
     pub require_ticket: bool,
+    /// How much a run may change.
+    pub max_changes: Option<MaxChanges>,
+    /// Whether an account is left whose state cannot be read.
+    pub require_state: bool,
+    /// How old a state may be.
+    pub state_max_age: Option<Duration>,
     /// Where a session's figures are written for Prometheus, absolute.
     pub metrics_file: Option<PathBuf>,
     /// What is run at the end of a session.
@@ -183,6 +190,9 @@ fn top(
         operator: text("operator", faults),
         ticket: text("ticket", faults),
         require_ticket: section.yes("require_ticket", faults),
+        max_changes: section.max_changes(faults),
+        require_state: section.yes("require_state", faults),
+        state_max_age: section.time("state_max_age", faults),
         metrics_file: around.path_at(&section, "metrics_file", faults),
         notify_command: text("notify_command", faults),
         allow_plaintext,

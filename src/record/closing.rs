@@ -11,7 +11,7 @@ use super::ledger::Ledger;
 use super::report::Report;
 use super::results::{Material, Tally};
 use super::rundir::{DirError, JOURNAL, REPORT, RESULTS, RunDir, SUMMARY, UNFINISHED};
-use super::summary::{ServerFigures, SessionFigures, Summary};
+use super::summary::{ServerFigures, SessionFigures, SessionsEndedFigures, SessionsNotEnded, Summary};
 use crate::domain::Exit;
 
 /// What makes a page of a run.
@@ -115,6 +115,7 @@ impl RunDir {
             counts: tally.counts.clone(),
             error_classes: tally.classes.clone(),
             channels,
+            sessions_ended: material.ledger().and_then(sessions_ended),
             servers: servers
                 .iter()
                 .zip(of_servers)
@@ -152,6 +153,19 @@ impl RunDir {
         let path = self.file(SUMMARY);
         disk::write_whole(&path, |out| out.write_all(&summary.text()?)).map_err(DirError::io(&path))
     }
+}
+
+/// What came of ending sessions, if that was begun anywhere.
+fn sessions_ended(ledger: &Ledger) -> Option<SessionsEndedFigures> {
+    let known = ledger.sessions_ended();
+    let failed = known.iter().filter_map(|((server, account), fault)| {
+        let (class, words) = fault.as_ref()?;
+        let error = if words.is_empty() { class.to_string() } else { format!("{class}: {words}") };
+        Some(SessionsNotEnded { server: server.clone(), account: account.clone(), error })
+    });
+    let failed: Vec<_> = failed.collect();
+    let accounts = (known.len() - failed.len()) as u64;
+    (!known.is_empty()).then_some(SessionsEndedFigures { accounts, failed })
 }
 
 impl Summary {

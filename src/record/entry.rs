@@ -89,6 +89,21 @@ pub enum Entry {
         /// Which operations: first and last of each row of them.
         ops: Vec<(u32, u32)>,
     },
+    /// What the last reading says of operations that were begun in an earlier session, whose outcome
+    /// that one did not tell.
+    Settled {
+        /// When that was found.
+        at: Stamp,
+        /// They had their effect, and ended `ok`: first and last of each row of them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        holds: Vec<(u32, u32)>,
+        /// They had none; how they ended is in records of their own.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lacks: Vec<(u32, u32)>,
+        /// It does not tell; how they ended is in records of their own.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unclear: Vec<(u32, u32)>,
+    },
     /// The sessions of an account's mailboxes are about to be ended.
     EndSessions {
         /// When.

@@ -306,6 +306,9 @@ pub(super) fn check(entry: &Entry, job: &Job) -> Result<(), String> {
                 .try_for_each(|rows| check_rows(rows, operations, "operations"))
         }
         Entry::Unchanged { ops, .. } | Entry::Undone { ops, .. } => check_rows(ops, operations, "operations"),
+        Entry::Settled { holds, lacks, unclear, .. } => [holds, lacks, unclear]
+            .into_iter()
+            .try_for_each(|rows| check_rows(rows, operations, "operations")),
         Entry::Begin { ops, .. } => check_ops(ops, operations),
         Entry::Try(attempt) => check_ops(&[attempt.op], operations),
         Entry::End(ended) => check_ops(&[ended.op], operations),

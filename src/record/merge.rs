@@ -19,7 +19,7 @@ use super::entry::Stamp;
 use super::ledger::overtaken;
 use super::results::{Failure, Tally, is_unfinished, passed_over, write_unfinished};
 use super::rundir::{DirError, RESULTS, RunDir, UNFINISHED};
-use super::summary::{ServerFigures, Summary};
+use super::summary::{ServerFigures, SessionsEndedFigures, Summary};
 use crate::domain::{Classes, ErrorClass, Exit, Status};
 use crate::job::{Job, RESULT_COLUMNS, Source, What};
 
@@ -163,6 +163,15 @@ impl Merge<'_> {
         Ok(joined)
     }
 
+    fn sessions_ended(&self) -> Option<SessionsEndedFigures> {
+        let parts = self.parts.iter().filter_map(|part| part.summary.sessions_ended.as_ref());
+        parts.cloned().reduce(|mut all, part| {
+            all.accounts += part.accounts;
+            all.failed.extend(part.failed);
+            all
+        })
+    }
+
     fn summary(&self, dir: &RunDir, tally: &Tally, times: ChannelTimes) -> Summary {
         let (channels, of_servers) = times.figures();
         let figures = |name: &str| {
@@ -187,6 +196,7 @@ impl Merge<'_> {
             counts: tally.counts.clone(),
             error_classes: tally.classes.clone(),
             channels,
+            sessions_ended: self.sessions_ended(),
             servers: self
                 .servers
                 .iter()

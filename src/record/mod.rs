@@ -68,5 +68,7 @@ pub use round_trips::RoundTrips;
 pub use rundir::{DirError, RunDir};
 pub use server_lock::{Before, Holder, LockError, ServerLock, Waiting};
 pub use state_dir::{StateDir, StateError};
-pub use summary::{RoundTripFigures, ServerFigures, SessionFigures, Summary};
+pub use summary::{
+    RoundTripFigures, ServerFigures, SessionFigures, SessionsEndedFigures, SessionsNotEnded, Summary,
+};
 pub use timeline::{MOST_STEPS, Timeline};

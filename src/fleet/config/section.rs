@@ -10,11 +10,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::fault::Faults;
 use crate::domain::{Classes, ErrorClass};
-use crate::engine::{SomeLimits, parse_time};
+use crate::engine::{MaxChanges, MaxErrors, SomeLimits, parse_time};
 use crate::uapi::Method;
 
 /// Keys at the top of the file.
-pub(super) const TOP: [&str; 10] = [
+pub(super) const TOP: [&str; 13] = [
     "protect",
     "runs_dir",
     "operator",
@@ -23,6 +23,9 @@ pub(super) const TOP: [&str; 10] = [
     "metrics_file",
     "notify_command",
     "allow_plaintext",
+    "max_changes",
+    "require_state",
+    "state_max_age",
     "defaults",
     "server",
 ];
@@ -216,7 +219,6 @@ impl<'a> Section<'a> {
     /// All limits that the table gives.
     pub(super) fn limits(&self, faults: &mut Faults) -> SomeLimits {
         let example = "a number and its unit, such as \"10/s\", \"600/m\" or \"100/h\", or \"none\"";
-        let share = "a number, such as 20, or a share, such as \"5%\"";
         SomeLimits {
             rate: self.parsed("rate", example, str::parse, faults),
             burst: self.number("burst", 1, faults).and_then(NonZeroU32::new),
@@ -228,19 +230,34 @@ impl<'a> Section<'a> {
                 }
                 _ => self.parsed("batch", "a number from 1 to 50, or \"auto\"", FromStr::from_str, faults),
             },
-            max_errors: match self.get("max_errors").map(|given| given.value) {
-                Some(DeValue::Integer(_)) => self
-                    .number("max_errors", 0, faults)
-                    .map(|count| crate::engine::MaxErrors::Count(u64::from(count))),
-                _ => self.parsed("max_errors", share, FromStr::from_str, faults),
-            },
+            max_errors: self.number_or_share("max_errors", MaxErrors::Count, faults),
             max_outage: self.time("max_outage", faults),
             timeout: self.time("timeout", faults),
             connect_timeout: self.time("connect_timeout", faults),
         }
     }
 
-    fn time(&self, key: &str, faults: &mut Faults) -> Option<Duration> {
+    /// How much may change.
+    pub(super) fn max_changes(&self, faults: &mut Faults) -> Option<MaxChanges> {
+        self.number_or_share("max_changes", MaxChanges::Count, faults)
+    }
+
+    fn number_or_share<T: FromStr<Err = String>>(
+        &self,
+        key: &str,
+        count: impl Fn(u64) -> T,
+        faults: &mut Faults,
+    ) -> Option<T> {
+        match self.get(key).map(|given| given.value) {
+            Some(DeValue::Integer(_)) => self.number(key, 0, faults).map(|number| count(number.into())),
+            _ => {
+                let share = "a number, such as 20, or a share, such as \"5%\"";
+                self.parsed(key, share, FromStr::from_str, faults)
+            }
+        }
+    }
+
+    pub(super) fn time(&self, key: &str, faults: &mut Faults) -> Option<Duration> {
         self.parsed(
             key,
             "a length of time, longer than nothing, such as \"30s\" or \"5m\"",

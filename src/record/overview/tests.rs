@@ -155,6 +155,7 @@ fn a_summary_tells_what_the_journal_tells_or_nothing() {
         counts: counts.iter().copied().collect(),
         error_classes: [(ErrorClass::Excluded, excluded)].into(),
         channels: BTreeMap::new(),
+        sessions_ended: None,
         servers: Vec::new(),
         sessions: Vec::new(),
         chain: None,

@@ -25,6 +25,7 @@ fn example() -> (Summary, Closing) {
         counts: [(Status::Ok, 24_100), (Status::Unchanged, 748), (Status::Failed, 152)].into(),
         error_classes: [(ErrorClass::NoSuchMailbox, 150), (ErrorClass::Timeout, 2)].into(),
         channels: Default::default(),
+        sessions_ended: None,
         servers: Vec::new(),
         sessions: Vec::new(),
         chain: None,
@@ -200,4 +201,23 @@ fn the_chain_hash_of_the_session_is_there_to_be_pasted() {
     );
     assert!(summary_quiet(&figures, &closing).contains(&format!("\nchain hash: {last}\nto go on:")));
     assert!(!text.contains("ffff"));
+}
+
+#[test]
+fn sessions_that_were_not_ended_are_named() {
+    let (mut figures, closing) = example();
+    let failed = |n: usize| crate::record::SessionsNotEnded {
+        server: "web01".into(),
+        account: format!("user{n}"),
+        error: "api: No such function.".into(),
+    };
+    let ended = |failed| crate::record::SessionsEndedFigures { accounts: 7, failed };
+    figures.sessions_ended = Some(ended(vec![failed(1)]));
+    let line = "web01, account user1: sessions not ended: api: No such function.\n";
+    assert!(summary(&figures, &closing, Style::PLAIN, 200).contains(&format!("  {line}")));
+    assert!(summary_quiet(&figures, &closing).contains(line));
+    figures.sessions_ended = Some(ended((0..9).map(failed).collect()));
+    let quiet = summary_quiet(&figures, &closing);
+    assert!(quiet.contains("and 7 more accounts whose sessions were not ended\n"), "{quiet}");
+    assert!(quiet.lines().count() <= 15, "{quiet}");
 }
