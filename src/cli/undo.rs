@@ -107,7 +107,7 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
         title: format!("About to undo {shown}:"),
     };
     let route = |survey: &Survey| undoing.route(&run, &job, survey, &places);
-    let note = |dir: &crate::record::RunDir| undoing.note(&mut opened, &dir.run_id());
+    let note = |dir: &crate::record::RunDir| undoing.note(&mut opened, dir);
     start.carry_out(live, route, note)
 }
 
@@ -356,14 +356,16 @@ impl Undoing {
     }
 
     /// Tells the run's journal what is taken back, and waits until that is on the disk.
-    fn note(&self, opened: &mut Opened, by: &str) -> Result<(), Failure> {
+    fn note(&self, opened: &mut Opened, dir: &crate::record::RunDir) -> Result<(), Failure> {
         let mut ops: Vec<u32> = self.taken_back.iter().chain(&self.left).copied().collect();
         ops.sort_unstable();
         ops.dedup();
         if ops.is_empty() {
             return Ok(());
         }
-        let entry = Entry::Undone { at: Stamp::now(), by: by.to_owned(), ops: in_rows(ops) };
+        let whole = std::path::absolute(dir.path()).unwrap_or_else(|_| dir.path().to_owned());
+        let (at, by, dir) = (Stamp::now(), dir.run_id(), whole.display().to_string());
+        let entry = Entry::Undone { at, by, dir, ops: in_rows(ops) };
         let synced = opened.journal.synced();
         opened.journal.append(&entry, synced);
         opened.journal.flush_to_disk().map_err(|fault| Failure::new(Exit::Unwritable, fault))

@@ -32,10 +32,11 @@ pub use channels::{ChannelFigures, Channels};
 pub use disk::{create_dir, write_whole};
 pub use entry::{
     Asked, Attempt, Ended, Entry, Phase, Session as SessionEntry, SessionsEnded, Stamp, StateRead, in_rows,
+    rows_have,
 };
 pub use facts::{FORMAT, InputFacts, RunFacts, who};
 pub use journal::{Chain, Journal, Torn};
-pub use ledger::{Ledger, Reason, ServerTotals, Standing};
+pub use ledger::{Ledger, Reason, ServerTotals, Standing, Undo};
 pub use look::{Opened, Record, Seen};
 pub use places::{Place, Places};
 pub use plan::{PLAN_FORMAT, Plan, PlanError};
