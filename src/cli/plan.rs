@@ -10,7 +10,7 @@ use super::args::{PlanArgs, StateArgs};
 use super::look::{self, Look, Looked};
 use super::person::Who;
 use super::prepare::{self, Prepared};
-use super::reach::{self, Reach};
+use super::reach::{self, Kept, Reach};
 use super::route::{Routed, Routing};
 use super::run::{check_output, state_failure, write_output};
 use super::show::Live;
@@ -37,7 +37,7 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
     let run_id = format!("plan-{}", RunDir::name(None, input.name(), Stamp::now()));
     let callable = prepare::callable(&job);
     let (survey, reach) = if ground.is_sandbox {
-        (Survey::silent(fleet, &left_out), Reach::sandbox(&fleet.servers[0], None, &run_id, &job)?)
+        (Survey::silent(fleet, &left_out), Reach::sandbox(&fleet.servers[0], Kept::Nowhere, &run_id, &job)?)
     } else {
         let is_out = |name: &str| fleet.servers.iter().zip(&left_out).any(|(s, out)| *out && s.name == name);
         let credentials = reach::credentials(fleet, |server| is_out(&server.name))?;

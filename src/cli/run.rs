@@ -47,6 +47,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         protect: ground.fleet.protect.clone(),
         reading: args.reading.settings(),
         plan,
+        aside: Vec::new(),
     };
     if settings.reading.blind && settings.reading.max_changes.is_some() {
         return Err(anyhow::anyhow!("--max-changes needs the state that --blind does not read").into());

@@ -72,6 +72,7 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
         protect: run.settings.protect.clone(),
         reading,
         plan: None,
+        aside: Vec::new(),
     };
     let facts = RunFacts {
         format: FORMAT,
@@ -84,7 +85,7 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
         ticket: who.ticket.clone(),
         dry_run: false,
         input: InputFacts { name: input.name().to_owned(), sha256: job.sha256.clone(), options },
-        settings: serde_json::to_value(&settings).context("the settings cannot be written down")?,
+        settings: serde_json::Value::Null,
         servers: serde_json::to_value(&run.fleet.servers).context("the servers cannot be written down")?,
         undo_of: Some(run.dir.run_id()),
     };

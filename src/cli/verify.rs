@@ -10,7 +10,7 @@ use anyhow::Context;
 use super::args::{StateArgs, VerifyArgs};
 use super::look::{self, Look, Looked};
 use super::person::Who;
-use super::reach::{self, Reach};
+use super::reach::{self, Kept, Reach};
 use super::recorded::{Recorded, ServerChoice};
 use super::route::Routing;
 use super::run::state_failure;
@@ -42,7 +42,7 @@ pub fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
     let who = Who::found(run.config.operator.as_deref());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let (mut survey, reach) = if run.settings.sandbox {
-        let reach = Reach::sandbox(&fleet.servers[0], Some(run.sandbox_store()), &dir.run_id(), job)?;
+        let reach = Reach::sandbox(&fleet.servers[0], Kept::AsIn(run.sandbox_store()), &dir.run_id(), job)?;
         (Survey::silent(fleet, &left_out), reach)
     } else {
         let needed = needed(&run, ledger, &to_do);

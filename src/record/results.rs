@@ -330,8 +330,8 @@ impl Tally {
         if let Some(class) = class {
             *self.classes.entry(class).or_default() += 1;
         }
-        // What a halt or a stop left is told as such, not one by one.
-        if status == Status::NotAttempted {
+        // What a halt or a stop left is told as such, not one by one; what was taken back is no failure.
+        if status == Status::NotAttempted || class == Some(ErrorClass::Undone) {
             return;
         }
         self.failures += 1;
