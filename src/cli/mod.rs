@@ -27,6 +27,7 @@ mod settings;
 mod show;
 mod start;
 mod survey;
+mod taken_back;
 mod undo;
 mod verify;
 
