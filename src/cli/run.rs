@@ -134,11 +134,19 @@ pub fn finish(
 pub fn check_output(output: &super::args::OutputArgs) -> anyhow::Result<()> {
     let both = output.json && output.output.as_deref() == Some(Path::new("-"));
     anyhow::ensure!(!both, "--output - and --json would both write to standard output: give --output a file");
-    let Some(to) = output.output.as_deref().filter(|to| *to != Path::new("-")) else { return Ok(()) };
+    output
+        .output
+        .as_deref()
+        .filter(|to| *to != Path::new("-"))
+        .map_or(Ok(()), |to| check_file("--output", to))
+}
+
+/// The same for the file that a flag names.
+pub fn check_file(flag: &str, to: &Path) -> anyhow::Result<()> {
     let shown = to.display();
     let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    anyhow::ensure!(parent.is_dir(), "--output {shown}: there is no directory {}", parent.display());
-    anyhow::ensure!(!to.is_dir(), "--output {shown} is a directory: name a file in it");
+    anyhow::ensure!(parent.is_dir(), "{flag} {shown}: there is no directory {}", parent.display());
+    anyhow::ensure!(!to.is_dir(), "{flag} {shown} is a directory: name a file in it");
     Ok(())
 }
 
