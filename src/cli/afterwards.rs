@@ -169,8 +169,10 @@ mod tests {
             counts: Default::default(),
             error_classes: Default::default(),
             channels: Default::default(),
+            sessions_ended: None,
             servers: Vec::new(),
             sessions: Vec::new(),
+            chain: None,
         };
         notify(command, &dir, &summary, time)
     }

@@ -37,6 +37,7 @@ pub fn check(args: &CheckArgs, disk: &Disk) -> Result<Exit, Failure> {
         [server] => server.name.clone(),
         servers => format!("{} servers", servers.len()),
     };
+    fleet.servers.iter().flat_map(Server::slips).for_each(|slip| live.note(&slip));
     live.note(&format!("asking {whom}"));
 
     // The name that reaches the servers' logs, and that tells this session's refusals from others'.

@@ -9,15 +9,20 @@ mod check;
 #[cfg(test)]
 mod disk_tests;
 mod findings;
+mod follow;
 mod ground;
 mod held;
+mod help;
+mod history;
 #[cfg(test)]
 mod journal_tests;
 mod lanes;
 mod look;
+mod merge;
 mod person;
 mod plan;
 mod prepare;
+mod process;
 mod reach;
 mod reading;
 mod recorded;
@@ -25,16 +30,22 @@ mod report;
 mod resume;
 mod route;
 mod run;
+mod runs;
 mod sandbox;
 mod sandbox_fleet;
 mod select;
 mod session;
 mod settings;
+mod shard;
 mod show;
 mod start;
+mod status;
+mod stop;
 mod survey;
+mod taken_back;
 #[cfg(test)]
 mod testing;
+mod to_do;
 mod undo;
 mod verify;
 
@@ -69,8 +80,16 @@ pub fn main() -> Exit {
         Command::Verify(args) => (verify::verify(args, &disk), Voice::from(&args.output)),
         Command::Audit(args) => (audit::audit(args, &disk), Voice::from(args)),
         Command::Report(args) => (report::report(args, &disk), Voice::default()),
+        Command::History(args) => (history::history(args, &disk), Voice::default()),
+        Command::Status(args) => (status::status(args, &disk), Voice::default()),
+        Command::Runs(args) => (runs::runs(args, &disk), Voice::default()),
+        Command::Stop(args) => (stop::stop(args, &disk), Voice::default()),
+        Command::Merge(args) => (merge::merge(args, &disk), Voice::from(args)),
         Command::Check(args) => (check::check(args, &disk), Voice::from(args)),
         Command::Sandbox(args) => (sandbox::serve(args, &disk), Voice::default()),
+        Command::Completions(args) => (help::completions(args), Voice::default()),
+        Command::Man(args) => (help::man(args, &disk), Voice::default()),
+        Command::Help(args) => (help::help(args), Voice::default()),
     };
     done.unwrap_or_else(|failure| {
         show::fault(&failure.error, voice);

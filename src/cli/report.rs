@@ -42,6 +42,7 @@ pub fn report(args: &ReportArgs, disk: &Disk) -> Result<Exit, Failure> {
         job: &job,
         input: &input,
         options: &facts.input.options,
+        tolerated: facts.tolerated(),
         outcomes: Outcomes::Done { ledger: &seen.record.ledger, journal: &seen.journal },
     };
     let tally = material.tell(|_| Ok(())).context("the results cannot be read")?;

@@ -48,6 +48,7 @@ pub(super) fn serve(
             script: script.clone(),
             log_requests: false,
             capacity: args.capacity,
+            capacity_later: args.capacity_later,
             tls: authority.clone().map(|authority| Tls { authority: Some(authority), ..Tls::default() }),
             ..Options::default()
         };

@@ -291,9 +291,11 @@ impl Asker<'_> {
             }
             let verdict = reading.verdict;
             if verdict.is_called_back() {
-                // The refusal of another question comes next, and ends this one too.
                 self.requests.set(self.requests.get() - 1);
-                return future::pending().await;
+                // Mostly the refusal of another question, which comes next and ends this one too.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let silence = self.halted.borrow().clone();
+                return Err(silence.unwrap_or_else(|| (ErrorClass::Interrupted, verdict.into_error())));
             }
             let is_proven = self.good_answers.get() > 0;
             let step =
@@ -314,12 +316,13 @@ impl Asker<'_> {
                 Step::End(_, None) => return Ok(reading.found),
                 Step::End(_, Some(class)) => return Err((class, error)),
                 Step::Halt(class) => {
-                    let said = if class == ErrorClass::Auth {
-                        "the server refused the credential".to_owned()
+                    let is_refusal = class == ErrorClass::Auth;
+                    let reason = if is_refusal {
+                        format!("the server refused the credential: {error}")
                     } else {
-                        class.to_string()
+                        error
                     };
-                    return Err(self.halt(class, format!("{said}: {error}")));
+                    return Err(self.halt(class, reason));
                 }
                 Step::UsedUp(_, class) if is_proven => return Err((class, error)),
                 Step::UsedUp(_, class) => {

@@ -32,6 +32,10 @@ trait Ops: Send + Sync {
         DirBuilder::new().mode(DIR_MODE).create(path)
     }
 
+    fn make_dirs_out(&self, path: &Path) -> io::Result<()> {
+        DirBuilder::new().recursive(true).create(path)
+    }
+
     fn open(&self, path: &Path, how: &OpenOptions) -> io::Result<File> {
         how.open(path)
     }
@@ -158,6 +162,15 @@ impl Disk {
             Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
             other => other,
         }
+    }
+
+    /// Makes a directory outside a run, and all that it stands in, in the way in which the operator's
+    /// own come into being.
+    ///
+    /// # Errors
+    /// If it is not there and cannot be made.
+    pub fn create_dirs_out(&self, path: &Path) -> io::Result<()> {
+        self.ops.make_dirs_out(path)
     }
 
     /// Closes a directory to everybody but its owner, or the team, if it is open to others.

@@ -14,12 +14,15 @@ mod disk;
 mod entry;
 mod facts;
 mod figures;
+mod history;
 mod journal;
 mod ledger;
 mod line;
 mod look;
 mod mailbox_end;
+mod merge;
 mod opening;
+mod overview;
 mod places;
 mod plan;
 mod rechecks;
@@ -34,6 +37,8 @@ mod server_lock;
 mod state_dir;
 mod summary;
 mod team;
+#[cfg(test)]
+mod testing;
 mod timeline;
 mod trust;
 
@@ -45,14 +50,18 @@ pub use disk::testing::{Ailment, Count};
 pub use disk::{Disk, Out, Through};
 pub use entry::{
     Asked, Attempt, Ended, Entry, Phase, Session as SessionEntry, SessionsEnded, Stamp, StateRead, in_rows,
+    rows_have,
 };
 pub use facts::{FORMAT, InputFacts, RunFacts, who};
 pub use figures::{Extents, Figures, Listed, MOST_LISTED, Share};
+pub use history::Deed;
 pub use journal::{Chain, Journal, Torn};
-pub use ledger::{Ledger, Reason, ServerTotals, Standing};
+pub use ledger::{Ledger, Reason, ServerTotals, Standing, Undo};
 pub use line::Line;
 pub use look::{Opened, Record, Seen};
 pub use mailbox_end::{Extent, MailboxEnd, Mark, Stage};
+pub use merge::{LEFT_TO_SHARD, Merge, Merged, Part};
+pub use overview::{Halt, Overview, Pulse, RunState, ServerOverview, is_waiting};
 pub use places::{Place, Places};
 pub use plan::{PLAN_FORMAT, Plan, PlanError};
 pub use rechecks::{Recheck, Rechecks};
@@ -67,6 +76,8 @@ pub use round_trips::RoundTrips;
 pub use rundir::{DirError, RunDir};
 pub use server_lock::{Before, Holder, LockError, ServerLock, Waiting};
 pub use state_dir::{StateDir, StateError};
-pub use summary::{RoundTripFigures, ServerFigures, SessionFigures, Summary};
+pub use summary::{
+    RoundTripFigures, ServerFigures, SessionFigures, SessionsEndedFigures, SessionsNotEnded, Summary,
+};
 pub use team::{Team, TeamError};
 pub use timeline::{MOST_STEPS, Timeline};

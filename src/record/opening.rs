@@ -26,28 +26,35 @@ impl RunDir {
         Ok(Chain::seed(&text, &facts.input.sha256))
     }
 
-    /// The chain hash of the last session that wrote a summary; none if none did.
+    /// The summary, if a session has written one.
     ///
     /// # Errors
-    /// If there is a summary, and it does not tell: then it could hide that the journal was cut.
-    pub(super) fn vouched_for(&self) -> Result<Option<String>, DirError> {
-        let text = match std::fs::read(self.summary()) {
-            Ok(text) => text,
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(fault) => {
-                let shown = self.path.display();
-                return Err(DirError::NotARun(format!("{shown}/{SUMMARY} cannot be read: {fault}")));
-            }
-        };
-        let summary = serde_json::from_slice::<Summary>(&text).ok();
-        let chain = summary.and_then(|summary| summary.sessions.last()?.chain.clone());
-        chain.map(Some).ok_or_else(|| {
-            let shown = self.path.display();
-            DirError::NotARun(format!(
-                "{shown}/{SUMMARY} was altered: see what «mailsweep audit {shown}» says of the journal, and move \
-                 {SUMMARY} away if that is whole"
-            ))
-        })
+    /// If there is one that cannot be read: it could hide that the journal was cut.
+    pub(super) fn remembered(&self) -> Result<Option<Summary>, DirError> {
+        let shown = self.path.display();
+        match std::fs::read(self.summary()) {
+            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|_| self.summary_altered()),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(fault) => Err(DirError::NotARun(format!("{shown}/{SUMMARY} cannot be read: {fault}"))),
+        }
+    }
+
+    /// The chain hash for which the summary vouches; none if there is no summary.
+    ///
+    /// # Errors
+    /// If there is a summary, and it does not tell.
+    pub(super) fn vouched_for(&self) -> Result<Option<Chain>, DirError> {
+        let Some(summary) = self.remembered()? else { return Ok(None) };
+        let chain = summary.vouched_for().and_then(Chain::read);
+        chain.map(Some).ok_or_else(|| self.summary_altered())
+    }
+
+    fn summary_altered(&self) -> DirError {
+        let shown = self.path.display();
+        DirError::NotARun(format!(
+            "{shown}/{SUMMARY} was altered: see what «mailsweep audit {shown}» says of the journal, and move \
+             {SUMMARY} away if that is whole"
+        ))
     }
 
     /// Keeps other processes from working on a run, for as long as what is returned lives.
@@ -70,6 +77,16 @@ impl RunDir {
             io::ErrorKind::WouldBlock => DirError::InUse(self.path.display().to_string()),
             _ => DirError::io(&self.file(JOURNAL))(fault),
         })
+    }
+
+    /// What the last session that ended in good order has written; `None` if none did.
+    pub fn last_summary(&self) -> Option<Summary> {
+        serde_json::from_slice(&std::fs::read(self.summary()).ok()?).ok()
+    }
+
+    /// Whether a process works on it.
+    pub fn is_in_use(&self) -> bool {
+        File::open(self.journal()).is_ok_and(|file| journal::is_locked(&file).unwrap_or(false))
     }
 
     /// Whether the last session has ended in good order, as far as the journal's last line tells.

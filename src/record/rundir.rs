@@ -109,7 +109,7 @@ impl RunDir {
                 disk.create_dirs(parent).map_err(DirError::io(parent))?;
             }
             return match disk.create_dir(path) {
-                Ok(()) => Ok(RunDir::at(disk, path)),
+                Ok(()) => Ok(RunDir::new(disk, path)),
                 Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => RunDir::take_empty(disk, path),
                 Err(fault) => Err(DirError::io(path)(fault)),
             };
@@ -120,7 +120,7 @@ impl RunDir {
             let name = if n == 1 { base.clone() } else { format!("{base}-{n}") };
             let path = runs_dir.join(name);
             match disk.create_dir(&path) {
-                Ok(()) => return Ok(RunDir::at(disk, path)),
+                Ok(()) => return Ok(RunDir::new(disk, path)),
                 Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(fault) => return Err(DirError::io(&path)(fault)),
             }
@@ -165,10 +165,10 @@ impl RunDir {
     fn take_empty(disk: &Disk, path: &Path) -> Result<RunDir, DirError> {
         RunDir::check(Some(path))?;
         disk.close(path).map_err(DirError::io(path))?;
-        Ok(RunDir::at(disk, path))
+        Ok(RunDir::new(disk, path))
     }
 
-    fn at(disk: &Disk, path: impl Into<PathBuf>) -> RunDir {
+    fn new(disk: &Disk, path: impl Into<PathBuf>) -> RunDir {
         RunDir { path: path.into(), disk: disk.clone() }
     }
 
@@ -180,9 +180,16 @@ impl RunDir {
         let beside = runs_dir.join(named);
         let is_bare = named.components().count() == 1;
         let is_here = std::fs::symlink_metadata(named.join(RUN_JSON)).is_ok();
-        let path = if is_bare && !is_here { beside } else { named.to_owned() };
-        trust::check(disk, &path)?;
-        let dir = RunDir::at(disk, path);
+        RunDir::at(disk, if is_bare && !is_here { &beside } else { named })
+    }
+
+    /// The run whose directory this is.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn at(disk: &Disk, path: &Path) -> Result<(RunDir, RunFacts), DirError> {
+        trust::check(disk, path)?;
+        let dir = RunDir::new(disk, path);
         let facts = dir.facts()?;
         Ok((dir, facts))
     }
@@ -222,6 +229,31 @@ impl RunDir {
         runs
     }
 
+    /// Every run under a directory, and what looks like one that has lost a file, oldest first by
+    /// name; none if the directory is not there.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn list_all(runs_dir: &Path) -> Result<Vec<PathBuf>, DirError> {
+        let entries = match std::fs::read_dir(runs_dir) {
+            Ok(entries) => entries,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(fault) => return Err(DirError::io(runs_dir)(fault)),
+        };
+        let is_run =
+            |path: &PathBuf| [RUN_JSON, JOURNAL, RESULTS].iter().any(|name| path.join(name).exists());
+        let mut runs = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(DirError::io(runs_dir))?.path();
+            // What cannot be looked into may be one.
+            if is_run(&path) || (path.is_dir() && std::fs::read_dir(&path).is_err()) {
+                runs.push(path);
+            }
+        }
+        runs.sort();
+        Ok(runs)
+    }
+
     /// The directory itself.
     pub fn path(&self) -> &Path {
         &self.path
@@ -234,6 +266,11 @@ impl RunDir {
 
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
+    }
+
+    /// Where the journal stands.
+    pub fn journal(&self) -> PathBuf {
+        self.file(JOURNAL)
     }
 
     /// Where the results stand.
@@ -275,11 +312,15 @@ impl RunDir {
     /// # Errors
     /// If it cannot be written, or the input is no longer what was checked.
     pub fn write_facts(&self, facts: &RunFacts, input: &Source) -> Result<(), DirError> {
-        self.try_to_write_facts(facts, input).inspect_err(|_| {
-            let _ = self.disk.remove(&self.file(RUN_JSON));
-            let _ = self.disk.remove(&self.file(INPUT));
-            let _ = self.disk.remove_dir(&self.path);
-        })
+        self.try_to_write_facts(facts, input).inspect_err(|_| self.take_away())
+    }
+
+    /// Takes the directory away, with what a run has of files. If that cannot be, so be it.
+    pub fn take_away(&self) {
+        for name in FILES {
+            let _ = self.disk.remove(&self.file(name));
+        }
+        let _ = self.disk.remove_dir(&self.path);
     }
 
     fn try_to_write_facts(&self, facts: &RunFacts, input: &Source) -> Result<(), DirError> {

@@ -174,6 +174,7 @@ mod tests {
         let round_trips = Some(RoundTripFigures { p50_ms: 80, p95_ms: 1200, max_ms: 60_001 });
         let halted = Some("auth: 403\n\"no\"".to_owned());
         Summary {
+            chain: None,
             run_id: String::new(),
             exit_code,
             started_at: "2026-11-22T19:00:00.000Z".into(),
@@ -182,6 +183,7 @@ mod tests {
             counts: Default::default(),
             error_classes: Default::default(),
             channels: Default::default(),
+            sessions_ended: None,
             servers: vec![ServerFigures {
                 name: "we\\b\"01\n".into(),
                 requests: 7,

@@ -14,6 +14,7 @@ mod bar;
 mod check;
 mod drawer;
 mod guidance;
+mod history;
 mod line;
 mod log;
 #[cfg(test)]
@@ -27,6 +28,7 @@ mod report;
 mod reporter;
 mod screen;
 mod servers;
+mod status;
 mod summary;
 mod terminal;
 #[cfg(test)]
@@ -41,7 +43,8 @@ pub use audit::{AuditCommands, audit, audit_quiet};
 pub use check::{
     Checkup, End, Health, LoginCheckup, ServerCheckup, Tls, TokenEnd, TokenLine, Trust, check, check_quiet,
 };
-pub use guidance::{Guidance, guidance};
+pub use guidance::{Guidance, Next, error_classes, guidance};
+pub use history::history;
 pub use line::LogFormat;
 pub use metrics::metrics;
 pub use notices::Notices;
@@ -49,7 +52,9 @@ pub use plan::{PlanRow, PlanView, plan};
 pub use preview::{LeftAside, Preview, PreviewRow, ServerLimits, preview};
 pub use report::report;
 pub use reporter::{Options, Reporter};
+pub use status::{RunAbout, RunLine, RunStatus, ToDo, Width, runs, status, status_line, to_the_second};
 pub use summary::{Closing, FailureLine, summary, summary_quiet};
 pub use terminal::{Columns, Style, Terminal};
 pub use verify::{VerifyView, verified, verified_in_a_line};
+pub use words::count;
 pub use workbook::workbook;

@@ -28,6 +28,15 @@ pub struct Preview {
     pub left_aside: Vec<LeftAside>,
     /// Of mailboxes that are released, how many messages are held, where the server told.
     pub held: Vec<(String, Option<u64>)>,
+    /// Whether no state is read.
+    pub blind: bool,
+    /// How many changes are let through, as it was typed.
+    pub max_changes: Option<String>,
+    /// If sessions of mailboxes are ended, in how many accounts; `Some(None)` where that is not known
+    /// yet.
+    pub ends_sessions: Option<Option<u64>>,
+    /// Patterns of mailboxes that are never touched.
+    pub protect: Vec<String>,
     /// What the operator should know before answering.
     pub warnings: Vec<String>,
     /// Where the run is recorded.
@@ -104,6 +113,13 @@ pub fn preview(preview: &Preview, style: Style, width: usize) -> String {
         let many = counted(aside.operations, "operation", "operations");
         out.push_str(&format!("Left aside: {many} {}{why}\n", aside.status));
     }
+    for line in guards(preview) {
+        out.push_str(&wrap(&line, 2, width));
+        out.push('\n');
+    }
+    for risk in risks(preview) {
+        out.push_str(&format!("{}\n", style.red(&wrap(&risk, 2, width))));
+    }
     let sends = preview.rows.iter().filter(|row| row.action == Action::Release);
     let sends = sends.map(|row| row.operations).sum::<u64>();
     if sends > 0 {
@@ -121,6 +137,52 @@ pub fn preview(preview: &Preview, style: Style, width: usize) -> String {
         out.push_str(&format!("  and {} more warnings\n", preview.warnings.len() - MOST_OTHERS));
     }
     out
+}
+
+/// What bounds the run beside its rate, and what to type if it must not.
+fn guards(preview: &Preview) -> Vec<String> {
+    const MOST_PATTERNS: usize = 8;
+    let mut lines = Vec::new();
+    if !preview.protect.is_empty() {
+        let patterns: Vec<String> =
+            preview.protect.iter().take(MOST_PATTERNS).map(|pattern| shown(pattern, 80)).collect();
+        let more = match preview.protect.len().saturating_sub(MOST_PATTERNS) {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        lines.push(format!(
+            "Never touched: {}{more} (key protect of the configuration; take a pattern out there to override it)",
+            patterns.join(", ")
+        ));
+    }
+    if let Some(most) = &preview.max_changes {
+        lines.push(format!(
+            "At most {} changes, or nothing is changed: all state is read first (--max-changes N or N% overrides it)",
+            shown(most, 20)
+        ));
+    }
+    lines
+}
+
+/// What cannot be taken back, or reaches further than the job.
+fn risks(preview: &Preview) -> Vec<String> {
+    let mut risks = Vec::new();
+    if preview.blind {
+        risks.push(
+            "! --blind: no state is read, so this run cannot be undone, and nothing shows what its calls came to"
+                .to_owned(),
+        );
+    }
+    let accounts = match preview.ends_sessions {
+        None | Some(Some(0)) => return risks,
+        Some(None) => "each account in which a login is suspended".to_owned(),
+        Some(Some(accounts)) => counted(accounts, "account", "accounts"),
+    };
+    risks.push(format!(
+        "! --end-sessions ends the open IMAP and POP sessions of all mailboxes of {accounts}, those that are \
+         not in the job too; these can log in again"
+    ));
+    risks
 }
 
 /// How much that is, in all and per mailbox.
@@ -195,7 +257,7 @@ fn table(preview: &Preview, style: Style, width: usize, out: &mut String) {
 /// One line if all servers have the same limits, else one for each of the slowest.
 fn limits(limits: &[ServerLimits]) -> Vec<String> {
     let Some(slowest) = limits.iter().max_by_key(|limit| limit.least()) else { return Vec::new() };
-    let text = |limit: &ServerLimits| {
+    let text = |limit: &ServerLimits, is_each: bool| {
         let rate = limit.rate_per_s.map_or("no limit on the rate".to_owned(), |r| {
             // Whole numbers as they were given.
             format!("at most {}", if r.fract() == 0.0 { format!("{}/s", count(r as u64)) } else { rate(r) })
@@ -204,19 +266,19 @@ fn limits(limits: &[ServerLimits]) -> Vec<String> {
             least if least.is_zero() => String::new(),
             least => format!(": at least {} if every operation needs its call", span(least)),
         };
-        format!("{rate}, {} at a time{time}", limit.jobs)
+        let each = if is_each { " at each server" } else { "" };
+        format!("{rate}, {} at a time{each}{time}", limit.jobs)
     };
     let same = |limit: &ServerLimits| (limit.rate_per_s, limit.jobs) == (slowest.rate_per_s, slowest.jobs);
     if limits.iter().all(same) {
-        let each = if limits.len() > 1 { "Each server " } else { "" };
-        let line = format!("{each}{}", text(slowest));
+        let line = text(slowest, limits.len() > 1);
         let mut letters = line.chars();
         let first = letters.next().map(|c| c.to_ascii_uppercase());
         return vec![first.into_iter().chain(letters).collect()];
     }
     let mut sorted: Vec<&ServerLimits> = limits.iter().collect();
     sorted.sort_by_key(|limit| std::cmp::Reverse(limit.least()));
-    let line = |limit: &&ServerLimits| format!("{}: {}", shown(&limit.server, 40), text(limit));
+    let line = |limit: &&ServerLimits| format!("{}: {}", shown(&limit.server, 40), text(limit, false));
     let mut lines: Vec<String> = sorted.iter().take(MOST_OTHERS).map(line).collect();
     if sorted.len() > MOST_OTHERS {
         lines.push(format!("and {} more servers, which need less time", sorted.len() - MOST_OTHERS));

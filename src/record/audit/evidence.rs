@@ -11,7 +11,7 @@ use super::super::results::{Material, Outcomes};
 use super::super::rundir::{
     DirError, INPUT, JOURNAL, REPORT, RESULTS, RUN_JSON, RunDir, SUMMARY, UNFINISHED,
 };
-use super::follow::{self, End, Followed, Stop};
+use super::follow::{self, End, Followed, Stop, Wanted};
 use super::summary::{self, Remembered};
 use super::tables::{Anew, Table, hash_of};
 use super::{Audit, Expected, Finding, SessionEnd, Verdict};
@@ -33,12 +33,14 @@ pub(super) struct Evidence<'a> {
 impl<'a> Evidence<'a> {
     pub(super) fn gather(dir: &'a RunDir, facts: &'a RunFacts, expected: Option<Chain>) -> Evidence<'a> {
         let (input, job) = read_input(dir, facts);
+        // What it vouches for was in the journal before it, so it is read before it.
+        let remembered = Remembered::read(dir);
+        let wanted = Wanted { expected, vouched: remembered.vouched_for() };
         let journal = File::open(dir.file(JOURNAL)).and_then(|file| {
             let seed = dir.seed(facts).map_err(io::Error::other)?;
-            let followed = follow::follow(&file, seed, job.as_ref().map(|(_, job)| job), expected)?;
+            let followed = follow::follow(&file, seed, job.as_ref().map(|(_, job)| job), wanted)?;
             Ok((file, followed))
         });
-        let remembered = Remembered::read(dir);
         Evidence { dir, facts, expected, input, job, journal, remembered }
     }
 
@@ -107,7 +109,8 @@ impl<'a> Evidence<'a> {
         let (Some((input, job)), Ok((journal, followed))) = (&self.job, &self.journal) else { return None };
         let ledger = followed.ledger.as_ref()?;
         let (options, outcomes) = (&self.facts.input.options, Outcomes::Done { ledger, journal });
-        Some(make(Material { job, input, options, outcomes }))
+        let tolerated = self.facts.tolerated();
+        Some(make(Material { job, input, options, tolerated, outcomes }))
     }
 
     /// The end that closes a journal that is whole, if its lines come to the results that it has the
@@ -176,7 +179,7 @@ impl<'a> Evidence<'a> {
             Some(Stop::Misfit { line, why }) => return finding(Verdict::Unread, why.clone()).at(*line),
             _ => {}
         }
-        if let Some(lost) = self.remembered.lost(&followed.sessions) {
+        if let Some(lost) = self.remembered.lost(followed) {
             let says = format!(
                 "ends at line {lines} and lacks the end that {SUMMARY} speaks of ({lost}): it was cut or \
                  replaced, or {SUMMARY} was altered"

@@ -108,6 +108,11 @@ impl Ops for Ill {
         Real.make_dir(path)
     }
 
+    fn make_dirs_out(&self, path: &Path) -> io::Result<()> {
+        self.next(true)?;
+        Real.make_dirs_out(path)
+    }
+
     fn open(&self, path: &Path, how: &OpenOptions) -> io::Result<File> {
         self.next(!path.exists())?;
         Real.open(path, how)

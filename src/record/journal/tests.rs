@@ -127,7 +127,8 @@ fn a_long_list_takes_several_lines_and_what_fits_into_none_is_never_written() {
         Entry::Begin { at, ops: ops.clone() },
         Entry::Route { at, server, account, mailboxes: rows.clone() },
         Entry::Unchanged { at, ops: rows.clone() },
-        Entry::Undone { at, by: "later".to_owned(), ops: rows.clone() },
+        Entry::Undone { at, by: "later".to_owned(), dir: "there".to_owned(), ops: rows.clone() },
+        Entry::Settled { at, holds: rows[..3].to_vec(), lacks: rows[3..].to_vec(), unclear: rows.clone() },
         Entry::State(read_after.clone()),
     ] {
         journal.append(&entry, 0);
@@ -136,6 +137,7 @@ fn a_long_list_takes_several_lines_and_what_fits_into_none_is_never_written() {
     let text = std::fs::read(&path).unwrap();
     assert!(text.split(|byte| *byte == b'\n').all(|line| line.len() < MAX_LINE / 8));
     let (mut begun, mut routed, mut unchanged, mut undone) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut settled, mut doubted) = (Vec::new(), Vec::new());
     let mut states = StateRead { requests: 0, states: BTreeMap::new(), ..read_after.clone() };
     states.holds.clear();
     states.lacks.clear();
@@ -147,7 +149,13 @@ fn a_long_list_takes_several_lines_and_what_fits_into_none_is_never_written() {
                 routed.extend(mailboxes);
             }
             Entry::Unchanged { at: Stamp(2), ops } => unchanged.extend(ops),
-            Entry::Undone { at: Stamp(2), by, ops } if by == "later" => undone.extend(ops),
+            Entry::Undone { at: Stamp(2), by, dir, ops } if by == "later" && dir == "there" => {
+                undone.extend(ops);
+            }
+            Entry::Settled { at: Stamp(2), holds, lacks, unclear } => {
+                settled.extend(holds.into_iter().chain(lacks));
+                doubted.extend(unclear);
+            }
             Entry::State(piece) => {
                 states.requests += piece.requests;
                 states.holds.extend(piece.holds);
@@ -161,7 +169,7 @@ fn a_long_list_takes_several_lines_and_what_fits_into_none_is_never_written() {
         Ok(())
     })
     .unwrap();
-    assert!(begun == ops && [routed, unchanged, undone].iter().all(|read| *read == rows));
+    assert!(begun == ops && [routed, unchanged, undone, settled, doubted].iter().all(|read| *read == rows));
     assert!(states == read_after, "a reading comes together again, and its requests count once");
 
     let class = crate::domain::ErrorClass::Api;
@@ -247,6 +255,32 @@ fn behind_the_end_of_a_session_a_fragment_is_torn_and_a_whole_line_is_damage() {
     }
     let twice = [&whole[..ends[1]], &whole[ends[0]..ends[1]]].concat();
     assert!(matches!(outcome(&twice), Err(ReadError::Damaged { line: 3, .. })));
+}
+
+#[test]
+fn a_session_that_has_ended_looks_so_whatever_an_undo_notes_behind_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("j");
+    let mut journal = Journal::create(&Disk::default(), &path, seed()).unwrap();
+    let mut looks_closed = |entry: Entry| {
+        journal.append(&entry, 0);
+        journal.flush().unwrap();
+        super::looks_closed(&File::open(&path).unwrap()).unwrap()
+    };
+    let close =
+        || Entry::Close { at: Stamp(9), code: 0, results: String::new(), unfinished: None, report: None };
+    let undone = |n: u32| {
+        let ops = (0..n).map(|op| (2 * op, 2 * op)).collect();
+        Entry::Undone { at: Stamp(9), by: "undo".into(), dir: String::new(), ops }
+    };
+    assert!(!looks_closed(undone(1)), "it has not begun");
+    assert!(!looks_closed(nth(0)));
+    assert!(!looks_closed(undone(1)), "it was killed");
+    assert!(looks_closed(close()));
+    assert!(looks_closed(undone(1)));
+    assert!(looks_closed(undone(2000)), "a long line");
+    assert!(!looks_closed(nth(0)), "taken up again");
+    assert!(!looks_closed(undone(2000)));
 }
 
 #[test]
