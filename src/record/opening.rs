@@ -172,3 +172,6 @@ fn check(entry: &Entry, job: &Job) -> Result<(), String> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

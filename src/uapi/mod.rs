@@ -4,6 +4,7 @@
 //! comes back (an answer, a login page, a broken connection) into one [`Verdict`]. It never waits
 //! for its turn, never tries again and keeps no count: that is the engine's.
 
+mod bytes;
 mod certificate;
 mod endpoint;
 mod fault;
@@ -22,6 +23,7 @@ mod transport;
 mod verdict;
 mod wire;
 
+pub use bytes::{found_in, verdict_of};
 pub use certificate::Certificate;
 pub use endpoint::{Api, ConnectTo, Endpoint, Trust};
 pub use http::{Credential, HttpOptions, HttpTransport, Method, SetupError};
