@@ -73,7 +73,7 @@ Exit codes:
   5         the run is in use by another process
   6         not a run, or altered
   7         internal error
-  8         the run directory cannot be written; can be resumed
+  8         the run directory cannot be written or has no room; can be resumed
   130, 143  interrupted by SIGINT, SIGTERM; can be resumed";
 
 #[derive(Debug, Subcommand)]

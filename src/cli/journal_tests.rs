@@ -113,7 +113,7 @@ fn a_journal_that_lacks_the_end_its_summary_speaks_of_is_refused_wherever_it_was
 fn a_byte_that_was_changed_is_refused_before_the_last_noted_sync_and_cut_off_behind_it() {
     let run = Run::killed();
     let (ends, synced) = (run.ends(), run.synced());
-    assert!(synced > ends[2] && synced < ends[ends.len() - 2], "syncs were noted, and not of all");
+    assert!(synced > ends[1] && synced < run.journal.len(), "syncs were noted, and not of all");
     let expected: Vec<_> = (0..ends.len()).map(|lines| run.known_after(lines)).collect();
     for (at, mask) in (0..run.journal.len()).flat_map(|at| [(at, 1), (at, 0x10), (at, 0x80)]) {
         let mut changed = run.journal.clone();

@@ -94,3 +94,6 @@ impl RunDir {
         File::open(self.file(JOURNAL)).is_ok_and(|file| journal::looks_closed(&file).unwrap_or(false))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 //! for its turn, never tries again and keeps no count: that is the engine's.
 
 mod batch;
+mod bytes;
 mod certificate;
 mod endpoint;
 mod fault;
@@ -26,6 +27,7 @@ mod verdict;
 mod wire;
 
 pub use batch::Item;
+pub use bytes::{found_in, verdict_of};
 pub use certificate::Certificate;
 pub use endpoint::{Api, ConnectTo, Endpoint, Trust};
 pub use http::{Credential, HttpOptions, HttpTransport, Method, SetupError};

@@ -204,7 +204,9 @@ fn domain(value: &Value) -> Option<String> {
 fn account(value: &Value) -> Option<String> {
     const LONGEST: usize = 64;
     let text = value.as_str()?.trim();
+    // One that begins with a sign would be a formula to a spreadsheet.
     let is_name = (1..=LONGEST).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
     is_name.then(|| text.to_owned())
 }
@@ -265,7 +267,7 @@ mod tests {
             {"domain":"a.example"},{"user":"u"},{"domain":7,"user":"u"},{"domain":"a.example","user":null},
             {"domain":"*.a.example","user":"u"},{"domain":"a..example","user":"u"},{"domain":"","user":"u"},
             {"domain":"a@b.example","user":"u"},{"domain":"a b.example","user":"u"},{"domain":"a.example","user":"a b"},
-            {"domain":"a.example","user":"\u001b[2J"},{"domain":"a.example","user":""},{"domain":"a.example","user":"S3CRET"},
+            {"domain":"a.example","user":"\u001b[2J"},{"domain":"a.example","user":"-1"},{"domain":"a.example","user":""},{"domain":"a.example","user":"S3CRET"},
             {"domain":"good.example","user":"u"}]}}"#;
         assert_eq!(found(Question::DomainInfo, body), domains(&[("good.example", "u")]));
         let empty = r#"{"metadata":{"result":1},"data":{"domains":[]}}"#;

@@ -1,0 +1,57 @@
+//! Any bytes in an answer's place have a verdict, in words that can be shown; success is never read out
+//! of a body without `status` 1. The first byte chooses HTTP status and question.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mailsweep::uapi::{Api, Found, Question, Verdict, found_in, verdict_of};
+use serde_json::Value;
+
+const STATUS: [u16; 16] = [200, 200, 200, 200, 200, 200, 401, 403, 404, 408, 429, 500, 502, 503, 302, 204];
+
+fuzz_target!(|data: &[u8]| {
+    let Some((first, body)) = data.split_first() else { return };
+    let status = STATUS[usize::from(first % 16)];
+    let header = std::str::from_utf8(body).ok().map(|text| text.lines().next().unwrap_or_default());
+    let verdict = verdict_of(status, header, body);
+    if verdict == Verdict::Done {
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        let body: Value = serde_json::from_slice(body).expect("JSON");
+        assert!(status == 200 && has_status_1(&body), "{body}");
+    }
+    let told = verdict.into_error();
+    assert!(!told.chars().any(char::is_control), "{told:?}");
+
+    for (api, question) in [
+        (Api::Whm, Question::DomainInfo),
+        (Api::Whm, Question::DomainOwner("example.com")),
+        (Api::Cpanel, Question::MailDomains),
+        (Api::Cpanel, Question::Tokens),
+    ] {
+        match found_in(api, question, body) {
+            Ok(Found::Domains(list)) => {
+                for (domain, account) in list {
+                    assert!(!domain.is_empty() && !account.is_empty());
+                    assert!(!(domain + &account).chars().any(char::is_control));
+                }
+            }
+            Ok(Found::Owner(owner)) => assert!(!owner.unwrap_or_default().chars().any(char::is_control)),
+            Ok(_) => {}
+            Err(told) => assert!(!told.chars().any(char::is_control), "{told:?}"),
+        }
+    }
+});
+
+/// Whether a `status` is 1 somewhere, as a number or written out.
+fn has_status_1(value: &Value) -> bool {
+    let is_1 = |value: &Value| {
+        let written = value.as_str().and_then(|text| text.trim().parse().ok());
+        value.as_i64().or(written) == Some(1)
+    };
+    match value {
+        Value::Object(members) => {
+            members.iter().any(|(name, value)| (name == "status" && is_1(value)) || has_status_1(value))
+        }
+        Value::Array(items) => items.iter().any(has_status_1),
+        _ => false,
+    }
+}

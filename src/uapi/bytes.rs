@@ -1,0 +1,124 @@
+//! What an answer's bytes mean, without the exchange that they came in: for whoever has them from
+//! elsewhere, such as a recording or a fuzzer.
+
+use std::time::SystemTime;
+
+use super::endpoint::Api;
+use super::reading::{asked, pick};
+use super::transport::{Found, Question, Verdict};
+use super::verdict::{Body, Received, judge};
+use super::wire::Expected;
+
+/// The verdict on a call's answer that came whole.
+pub fn verdict_of(status: u16, retry_after: Option<&str>, body: &[u8]) -> Verdict {
+    judge(&received(status, retry_after, Expected::Uapi, body), SystemTime::UNIX_EPOCH)
+}
+
+/// What a reading's answer holds.
+///
+/// # Errors
+/// The verdict on it, if it is no success; what is odd about it, if it does not hold what was asked
+/// for, or that interface does not answer the question.
+pub fn found_in(api: Api, question: Question<'_>, body: &[u8]) -> Result<Found, String> {
+    let asked = asked(api, question)?;
+    match judge(&received(200, None, asked.expected, body), SystemTime::UNIX_EPOCH) {
+        Verdict::Done => pick(question, body, "exampleu", |_| false),
+        other => Err(other.into_error()),
+    }
+}
+
+fn received<'a>(
+    status: u16,
+    retry_after: Option<&'a str>,
+    expected: Expected,
+    body: &'a [u8],
+) -> Received<'a> {
+    let (content_type, location, body) = ("application/json", None, Body::Whole(body));
+    Received { status, content_type, retry_after, location, expected, body }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+
+    /// JSON in which the words of the API's shapes occur, in any place.
+    fn shaped() -> impl Strategy<Value = Value> {
+        let word = prop::sample::select(vec![
+            "status",
+            "result",
+            "data",
+            "uapi",
+            "metadata",
+            "errors",
+            "reason",
+            "cpanelresult",
+            "error",
+            "domains",
+            "domain",
+            "user",
+            "name",
+            "expires_at",
+        ]);
+        let leaf = prop_oneof![
+            Just(json!(1)),
+            Just(json!(0)),
+            Just(json!("1")),
+            Just(json!(1.0)),
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            "[a-z.=\u{1b}\n]{0,6}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 24, 5, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(word.clone().prop_map(str::to_owned), inner, 0..5)
+                    .prop_map(|members| Value::Object(members.into_iter().collect::<Map<_, _>>())),
+            ]
+        })
+    }
+
+    /// Whether a `status` is 1 somewhere, as a number or written out.
+    fn has_status_1(value: &Value) -> bool {
+        let is_1 = |value: &Value| {
+            let written = value.as_str().and_then(|text| text.trim().parse().ok());
+            value.as_i64().or(written) == Some(1)
+        };
+        match value {
+            Value::Object(members) => {
+                members.iter().any(|(name, value)| (name == "status" && is_1(value)) || has_status_1(value))
+            }
+            Value::Array(items) => items.iter().any(has_status_1),
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2048))]
+
+        #[test]
+        fn whatever_json_comes_success_has_its_status_and_words_can_be_shown(body in shaped()) {
+            let bytes = body.to_string();
+            let verdict = verdict_of(200, None, bytes.as_bytes());
+            prop_assert!(verdict != Verdict::Done || has_status_1(&body), "{bytes}");
+            let told = verdict.into_error();
+            prop_assert!(!told.chars().any(char::is_control), "{told:?}");
+            for (api, question) in [
+                (Api::Whm, Question::DomainInfo),
+                (Api::Whm, Question::DomainOwner("a.example")),
+                (Api::Cpanel, Question::MailDomains),
+                (Api::Cpanel, Question::Tokens),
+            ] {
+                let shown = match found_in(api, question, bytes.as_bytes()) {
+                    Ok(Found::Domains(list)) => list.into_iter().map(|(domain, user)| domain + &user).collect(),
+                    Ok(Found::Owner(owner)) => owner.unwrap_or_default(),
+                    Ok(_) => String::new(),
+                    Err(told) => told,
+                };
+                prop_assert!(!shown.chars().any(char::is_control), "{shown:?}");
+            }
+        }
+    }
+}
