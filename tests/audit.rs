@@ -205,7 +205,8 @@ fn a_summary_that_resume_writes_for_a_killed_session_is_the_one_that_this_would_
     let fails = Rule::new(Fault::ApiFailure("Busy.".into())).function("suspend_outgoing");
     let sandbox = server(1, 0, Script::of([fails]));
     // Stopped by its last operation: its own code is not that of its results.
-    expect(place.run_against(&sandbox.url(), &["--rate", "none", "--jobs", "1", "--max-errors", "0"]), 3);
+    let flags = ["--rate", "none", "--jobs", "1", "--max-errors", "0", "--blind"];
+    expect(place.run_against(&sandbox.url(), &flags), 3);
     let summary = place.read("run/summary.json");
     std::fs::remove_file(place.path("run/summary.json")).unwrap();
     expect(place.mailsweep(&["resume", "run"]), 1);
@@ -484,4 +485,40 @@ fn a_run_at_work_is_audited_without_being_disturbed() {
         "{}",
         killed.told
     );
+}
+
+#[test]
+fn what_an_undo_notes_behind_the_end_is_as_safe_as_what_stands_before_it() {
+    let place = Place::new();
+    place.write("job.csv", job(MAILBOXES));
+    let sandbox = server(MAILBOXES, 0, Script::default());
+    expect(place.run_against(&sandbox.url(), &["--rate", "none"]), 0);
+    let results = place.read("run/results.csv");
+    expect(place.mailsweep(&["undo", "run", "--yes", "--run-dir", "back", "--rate", "none"]), 0);
+    let found = audit(&place);
+    assert_eq!(found.code, 0, "{}", found.told);
+    assert!(found.file("journal.jsonl").2.contains("1 note behind the last end"), "{}", found.told);
+    assert_eq!(Found::of(&place, "back", &[]).code, 0);
+    assert_eq!(place.read("run/results.csv"), results, "the results stay what they were at the end");
+
+    let journal = lines(&place.read("run/journal.jsonl"));
+    let (note, before) = journal.split_last().unwrap();
+    assert!(note.contains("\"t\":\"undone\""), "{note}");
+    let half = &note[..note.len() / 2];
+    for text in [before.concat(), before.concat() + half, before.concat() + &note.replace("back", "bacK")] {
+        place.write("run/journal.jsonl", &text);
+        let found = audit(&place);
+        assert_eq!((found.code, found.file("journal.jsonl").0), (1, "altered"), "{}", found.told);
+        assert_eq!(code(&resume(&place)), 6);
+        expect(place.mailsweep(&["undo", "run", "--yes", "--run-dir", "again"]), 6);
+    }
+    // A kill between the note and the summary leaves the summary of before.
+    place.write("run/journal.jsonl", journal.concat());
+    let summary = place.read("run/summary.json");
+    let last = summary.lines().find(|line| line.starts_with("  \"chain\"")).unwrap();
+    let of_end = place.summary("run")["sessions"][0]["chain"].as_str().unwrap().to_owned();
+    place.write("run/summary.json", summary.replace(last, &format!("  \"chain\": \"{of_end}\"")));
+    assert_eq!(audit(&place).code, 0, "{}", audit(&place).told);
+    place.write("run/summary.json", summary.replace(last, "  \"chain\": null"));
+    assert_eq!(audit(&place).file("summary.json").0, "altered");
 }

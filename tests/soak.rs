@@ -317,7 +317,8 @@ fn undo(
                 continue;
             }
             assert_eq!(
-                state.flags[flag], flags[flag],
+                state.flags[flag],
+                flags[flag],
                 "{what}: {email} {flag:?} is not as it was\n{}",
                 stderr(&output)
             );

@@ -16,7 +16,7 @@ use super::run::{check_output, state_failure, write_output};
 use super::show::Live;
 use super::survey::{Survey, Surveyor};
 use super::{Failure, session};
-use crate::domain::{ErrorClass, Exit, State, Status};
+use crate::domain::{Classes, ErrorClass, Exit, State, Status};
 use crate::engine::ChannelOrder;
 use crate::job::{InputOptions, Job, What};
 use crate::record::{
@@ -51,6 +51,7 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
             job: &job,
             args: &alone,
             only_looks: true,
+            others: Vec::new(),
             run_id: &run_id,
             operator: &who.to_string(),
             live: &live,
@@ -89,9 +90,10 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
     fail_what_could_not_be_seen(&mut looked, &job)?;
     let handle = looked.journal.handle().context("what was seen cannot be read")?;
     let outcomes = Outcomes::Done { ledger: &looked.ledger, journal: &handle };
-    let material = Material { job: &job, input: &input, options: &options, outcomes };
+    let material =
+        Material { job: &job, input: &input, options: &options, tolerated: Classes::NONE, outcomes };
     let tally = material.write_results(std::io::sink()).context("the input cannot be read again")?;
-    let mut exit = session::decide(&looked.end, &tally, false);
+    let mut exit = session::decide(&looked.end, &tally, false, Classes::NONE);
     if args.exit_code && tally.counts.contains_key(&Status::Planned) {
         exit = exit.worse(Exit::WouldChange);
     }

@@ -60,7 +60,7 @@ pub struct GuardArgs {
 }
 
 /// The same as it is kept in `run.json`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ReadingSettings {
     /// Nothing is read.

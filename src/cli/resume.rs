@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 
 use super::Failure;
+use super::afterwards::Afterwards;
 use super::args::ResumeArgs;
 use super::ground;
 use super::reach::{self, Reach};
@@ -17,10 +18,12 @@ use super::run::{self, runs_dir, state_failure};
 use super::session::{self, Closed, Work};
 use super::show::Live;
 use super::survey::{self, Survey, Surveyor};
-use crate::domain::{ErrorClass, Exit, Function, Status};
+use crate::domain::{Classes, ErrorClass, Exit, Function, Status};
 use crate::fleet::{Fleet, Server};
 use crate::job::{Job, Operation, What};
-use crate::record::{Ended, Ledger, Material, Opened, Outcomes, RunDir, RunFacts, Stamp, StateDir, Summary};
+use crate::record::{
+    Ended, Ledger, Material, Opened, Outcomes, RunDir, RunFacts, Stamp, StateDir, Summary, is_waiting,
+};
 
 /// Carries out the command.
 pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
@@ -28,6 +31,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let lists = args.select.lists()?;
     let mut live = Live::start(&args.output);
     let (config, _) = ground::config(args.config.as_deref(), false)?;
+    let afterwards = Afterwards::new(&args.afterwards, &config)?;
     let runs_dir = runs_dir(&config);
     let (dir, facts) = match &args.run_dir {
         Some(named) => RunDir::open(named, &runs_dir)?,
@@ -43,6 +47,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let Recorded { dir, facts, settings, fleet, input, job, config } = recorded;
     let shown = dir.path().display();
     let left_out = args.select.which.left_out(&fleet)?;
+    let tolerated = args.limits.tolerate.unwrap_or(settings.tolerate);
     let opened = dir.open_journal(&facts, &job)?;
     if let Some(torn) = opened.torn {
         live.note(&format!(
@@ -55,7 +60,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     reading.check()?;
     let plan = Plan::new(&job, &opened.ledger, args, &reading);
     if plan.is_empty() && opened.closed {
-        return nothing_to_do(&dir, &facts, &job, &opened, live, args);
+        return nothing_to_do(&dir, &facts, &job, &opened, tolerated, live, args);
     }
 
     let who = args.who.who(config.operator.as_deref());
@@ -85,6 +90,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
             only_looks: false,
             run_id: &dir.run_id(),
             operator: &who.to_string(),
+            others: Vec::new(),
             live: &live,
         };
         let survey = surveyor.survey(state, &left_out, |number| needed[number], &runtime)?;
@@ -151,6 +157,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
             to_do,
             last: plan.last,
             unverified,
+            tolerated,
             again: again(args),
         },
         &mut live,
@@ -160,7 +167,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     }
     // Idle connections are not waited for.
     runtime.shutdown_background();
-    run::finish(live, &dir, &args.output, closed)
+    run::finish(live, &dir, &facts, &args.output, &afterwards, closed)
 }
 
 /// The flags that say what is taken up.
@@ -204,7 +211,7 @@ impl Plan {
             let ended = ledger.ended(op);
             if ledger.is_undone(op) {
                 // What had ended stays as it was.
-                if session::is_waiting(ended) {
+                if is_waiting(ended) {
                     let why = "an undo of this run takes its mailbox back";
                     settled.push(without_call(op, Status::Blocked, Some(ErrorClass::Undone), why));
                 }
@@ -281,7 +288,7 @@ fn shut(job: &Job, ledger: &Ledger) -> Vec<u32> {
 
 fn is_taken_up(ended: Option<(Status, Option<ErrorClass>)>, args: &ResumeArgs) -> bool {
     match ended {
-        ended if session::is_waiting(ended) => true,
+        ended if is_waiting(ended) => true,
         // A resume cannot widen what the run left out.
         None | Some((Status::NotAttempted, _)) => false,
         Some((status, class)) => {
@@ -301,6 +308,7 @@ fn nothing_to_do(
     facts: &RunFacts,
     job: &Job,
     opened: &Opened,
+    tolerated: Classes,
     live: Live,
     args: &ResumeArgs,
 ) -> Result<Exit, Failure> {
@@ -310,6 +318,7 @@ fn nothing_to_do(
         job,
         input: &input,
         options: &facts.input.options,
+        tolerated,
         outcomes: Outcomes::Done { ledger: &opened.ledger, journal: &handle },
     };
     let tally = material.write_results(std::io::sink()).context("the results cannot be read")?;
@@ -319,16 +328,18 @@ fn nothing_to_do(
     let summary = dir.summarise(&material, &tally, opened.sessions.clone(), exit, ended);
     // It may have been killed between its last record and its summary.
     let chain = |summary: Summary| summary.sessions.last().and_then(|session| session.chain.clone());
-    let written = std::fs::read(dir.summary()).ok().and_then(|text| serde_json::from_slice(&text).ok());
-    if written.and_then(chain) != summary.sessions.last().and_then(|session| session.chain.clone()) {
+    if dir.last_summary().and_then(chain) != summary.sessions.last().and_then(|session| session.chain.clone())
+    {
         let exit_code = opened.sessions.last().and_then(|session| session.exit_code);
         let exit_code = exit_code.unwrap_or(summary.exit_code);
-        dir.write_summary(&Summary { exit_code, ..summary.clone() })?;
+        let chain = Some(opened.journal.chain().to_string());
+        dir.write_summary(&Summary { exit_code, chain, ..summary.clone() })?;
     }
     live.note(&format!("{} is through: there is nothing to resume", dir.path().display()));
     let (elapsed, stopped, again, refused) = (Duration::ZERO, None, Vec::new(), Vec::new());
-    let closed = Closed { exit, summary, tally, left: 0, stopped, elapsed, again, refused };
-    run::finish(live, dir, &args.output, closed)
+    let closed = Closed { exit, summary, tally, left: 0, tolerated, stopped, elapsed, again, refused };
+    // Nothing has happened that anybody else would have to know.
+    run::finish(live, dir, facts, &args.output, &Afterwards::default(), closed)
 }
 
 /// The newest run that can be resumed, if it is not older than a day.
@@ -356,9 +367,7 @@ fn newest(runs_dir: &Path, live: &Live) -> Result<(RunDir, RunFacts), Failure> {
 
 /// Whether the last session was killed, or says itself that it left something.
 fn waits_for_resume(dir: &RunDir) -> bool {
-    let summary = std::fs::read(dir.summary()).ok();
-    let summary = summary.and_then(|text| serde_json::from_slice::<Summary>(&text).ok());
-    let Some(summary) = summary.filter(|_| dir.looks_closed()) else { return true };
+    let Some(summary) = dir.last_summary().filter(|_| dir.looks_closed()) else { return true };
     let interrupted = [Exit::Interrupted, Exit::Terminated, Exit::Unwritable].map(Exit::code);
     // A halt or a stop may have left nothing but readings, or operations with an open outcome.
     let cut_short = [Exit::Halted, Exit::Stopped].map(Exit::code).contains(&summary.exit_code);

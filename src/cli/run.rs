@@ -7,9 +7,11 @@ use std::time::Instant;
 
 use anyhow::Context;
 
+use super::afterwards::Afterwards;
 use super::args::RunArgs;
 use super::ground::Ground;
 use super::prepare::{self, Prepared};
+use super::report::check_place;
 use super::route::{Routed, Routing};
 use super::session::{self, Closed};
 use super::settings::Settings;
@@ -19,6 +21,7 @@ use super::survey::Survey;
 use super::{Failure, person};
 use crate::domain::Exit;
 use crate::engine::ChannelOrder;
+use crate::fleet::Server;
 use crate::job::{Job, Source};
 use crate::record::{FORMAT, InputFacts, Material, Outcomes, Plan, RunDir, RunFacts, SessionFigures, Stamp};
 
@@ -35,6 +38,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     check_output(&args.output)?;
     let Prepared { ground, left_out, lists, input, options, job } =
         Prepared::new(&args.job, &args.input, &args.server, &args.limits, &args.select, args.dry_run)?;
+    let afterwards = Afterwards::new(&args.afterwards, &ground.config)?;
     let who = args.who.who_and_why(&ground.config)?;
     let plan = args.plan.as_ref().map(|path| Plan::read(path, &job, &options)).transpose();
     let plan = plan.map_err(|fault| Failure::new(Exit::Usage, fault))?;
@@ -47,6 +51,8 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         protect: ground.fleet.protect.clone(),
         reading: args.reading.settings(&ground.config)?,
         plan,
+        tolerate: args.limits.tolerate.unwrap_or(ground.config.tolerate),
+        shard: args.shard,
     };
     let fleet = &ground.fleet;
     let facts = RunFacts {
@@ -65,12 +71,17 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         undo_of: None,
     };
     let live = Live::start(&args.output);
+    ground.fleet.servers.iter().flat_map(Server::slips).for_each(|slip| live.note(&slip));
     let route = |survey: &Survey| {
         let heard = &survey.heard;
         let names = facts.input.options.servers.as_deref().unwrap_or_default();
         let (job, lists, is_rehearsal) = (&job, &lists, args.dry_run);
         let routing = Routing { job, fleet, heard, lists, names, recorded: None, is_rehearsal };
-        routing.route(prepare::callable(job).into_iter(), &HashSet::new())
+        let mut routed = routing.route(prepare::callable(job).into_iter(), &HashSet::new());
+        if let Some(shard) = args.shard {
+            shard.narrow(&mut routed, job, fleet);
+        }
+        routed
     };
     let runs_dir = runs_dir(&ground.config);
     if args.dry_run {
@@ -88,10 +99,12 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         fleet,
         left_out: &left_out,
         needed: vec![has_calls; fleet.servers.len()],
+        other_shards: args.shard.map(|shard| shard.others(fleet)).unwrap_or_default(),
         runs_dir: &runs_dir,
         run_dir: args.run_dir.as_deref(),
         others: &args.state,
         output: &args.output,
+        afterwards: &afterwards,
         yes: args.yes,
         named: &args.job,
         title: format!("About to carry out {}:", input.name()),
@@ -104,11 +117,13 @@ pub fn state_failure(fault: crate::record::StateError) -> Failure {
     Failure::new(fault.exit(), fault)
 }
 
-/// The last things that `run` and `resume` do alike: results elsewhere, summary, exit code.
+/// The last things that `run`, `resume` and `undo` do alike: results elsewhere, others told, summary, exit code.
 pub fn finish(
     live: Live,
     dir: &RunDir,
+    facts: &RunFacts,
     output: &super::args::OutputArgs,
+    afterwards: &Afterwards,
     mut closed: Closed,
 ) -> Result<Exit, Failure> {
     let mut exit = closed.exit;
@@ -121,6 +136,7 @@ pub fn finish(
         exit = exit.worse(Exit::Incomplete);
         closed.summary.exit_code = exit.code();
     }
+    afterwards.tell(dir, &facts.input.name, &closed.summary, &closed.tally, &live);
     live.close(dir, output, &closed, exit);
     Ok(exit)
 }
@@ -131,11 +147,7 @@ pub fn check_output(output: &super::args::OutputArgs) -> anyhow::Result<()> {
     let both = output.json && output.output.as_deref() == Some(Path::new("-"));
     anyhow::ensure!(!both, "--output - and --json would both write to standard output: give --output a file");
     let Some(to) = output.output.as_deref().filter(|to| *to != Path::new("-")) else { return Ok(()) };
-    let shown = to.display();
-    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    anyhow::ensure!(parent.is_dir(), "--output {shown}: there is no directory {}", parent.display());
-    anyhow::ensure!(!to.is_dir(), "--output {shown} is a directory: name a file in it");
-    Ok(())
+    check_place("--output", to)
 }
 
 fn copy_results(dir: &RunDir, to: &Path) -> std::io::Result<()> {
@@ -190,6 +202,7 @@ fn rehearse(
         job,
         input: &kept,
         options: &facts.input.options,
+        tolerated: settings.tolerate,
         outcomes: Outcomes::Rehearsed { places: &routed.places, settled: &routed.settled },
     };
     let tally = dir.write_rehearsal(&material)?;
@@ -210,8 +223,11 @@ fn rehearse(
         chain: None,
     };
     let summary = dir.summarise(&material, &tally, vec![session], exit, ended);
+    dir.write_report(&material.report(&facts, &summary, &tally, None), &crate::view::report)?;
     dir.write_summary(&summary)?;
     let (elapsed, stopped, again, refused) = (begun.elapsed(), None, Vec::new(), Vec::new());
-    let closed = Closed { exit, summary, tally, left: 0, stopped, elapsed, again, refused };
-    finish(live, &dir, &args.output, closed)
+    let tolerated = settings.tolerate;
+    let closed = Closed { exit, summary, tally, left: 0, tolerated, stopped, elapsed, again, refused };
+    // A rehearsal is nobody else's business.
+    finish(live, &dir, &facts, &args.output, &Afterwards::default(), closed)
 }

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::args::{CredentialArgs, InputArgs, LimitArgs, MethodArg, ServerArgs, TargetArgs};
 use super::reading::ReadingSettings;
+use super::shard::Shard;
+use crate::domain::Classes;
 use crate::engine::{ChannelOrder, Foreseen, Limits, SomeLimits};
 use crate::fleet::{CredentialSource, Protect, Server};
 use crate::job::InputOptions;
@@ -14,7 +16,7 @@ use crate::record::Plan;
 use crate::uapi::Method;
 
 /// Everything about a run but its input and servers.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Whether the server is the embedded one.
     pub sandbox: bool,
@@ -25,6 +27,12 @@ pub struct Settings {
     pub channel_order: ChannelOrder,
     /// Mailboxes that are not touched.
     pub protect: Protect,
+    /// Error classes that count for nothing.
+    #[serde(default)]
+    pub tolerate: Classes,
+    /// Which part of its job it is.
+    #[serde(default)]
+    pub shard: Option<Shard>,
     /// What is read of the mailboxes.
     #[serde(default)]
     pub reading: ReadingSettings,
@@ -47,7 +55,7 @@ impl Settings {
 
 /// The variables that serve `--server`.
 pub const TOKEN_VARIABLE: &str = "MAILSWEEP_TOKEN";
-const PASSWORD_VARIABLE: &str = "MAILSWEEP_PASSWORD";
+pub const PASSWORD_VARIABLE: &str = "MAILSWEEP_PASSWORD";
 
 impl InputArgs {
     pub fn options(&self) -> InputOptions {
@@ -72,6 +80,7 @@ impl LimitArgs {
             burst: self.burst,
             jobs: self.jobs,
             retries: self.retries,
+            batch: self.batch,
             max_errors: self.max_errors,
             max_outage: self.max_outage,
             timeout: self.timeout,

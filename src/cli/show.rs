@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
-use super::args::{AuditArgs, CheckArgs, LogFormatArg, OutputArgs};
+use super::args::{AuditArgs, CheckArgs, LogFormatArg, MergeArgs, OutputArgs};
 use super::route::Routed;
 use super::session::Closed;
 use super::settings::Settings;
@@ -39,6 +39,12 @@ impl From<&OutputArgs> for Voice {
             LogFormatArg::Json => LogFormat::Json,
         };
         Voice { quiet: output.quiet, verbose: output.verbose, log }
+    }
+}
+
+impl From<&MergeArgs> for Voice {
+    fn from(args: &MergeArgs) -> Voice {
+        Voice { quiet: args.quiet, ..Voice::default() }
     }
 }
 
@@ -87,6 +93,11 @@ impl Live {
     pub fn say_and_end(self, text: &str) {
         self.notices.say(text);
         self.reporter.finish();
+    }
+
+    /// Waits until what was said is written.
+    pub fn flush(&self) {
+        self.notices.flush();
     }
 
     /// Says something, unless it was asked to be quiet.
@@ -146,6 +157,17 @@ impl Live {
 
     /// Shows how it ended; with `-q`, little, and nothing where all is well.
     pub fn close(self, dir: &RunDir, output: &OutputArgs, closed: &Closed, exit: Exit) {
+        self.end(output, closed, &closing(dir, closed), exit);
+    }
+
+    /// The same for what several runs came to; the first of them that left something may be resumed.
+    pub fn close_merged(self, dir: &RunDir, output: &OutputArgs, closed: &Closed, left: Option<&RunDir>) {
+        let resume_command = left.map(|left| resume_command(left, &[]));
+        let closing = Closing { resume_command, ..closing(dir, closed) };
+        self.end(output, closed, &closing, closed.exit);
+    }
+
+    fn end(self, output: &OutputArgs, closed: &Closed, closing: &Closing, exit: Exit) {
         let Live { mut reporter, notices, quiet } = self;
         reporter.run_ended();
         if output.json
@@ -154,11 +176,10 @@ impl Live {
             let _ = writeln!(std::io::stdout().lock(), "{text}");
         }
         let terminal = Terminal::stderr();
-        let closing = closing(dir, closed);
         if !quiet {
-            notices.note(&view::summary(&closed.summary, &closing, terminal.style(), terminal.width()));
+            notices.note(&view::summary(&closed.summary, closing, terminal.style(), terminal.width()));
         } else if exit != Exit::Ok {
-            notices.say(&view::summary_quiet(&closed.summary, &closing));
+            notices.say(&view::summary_quiet(&closed.summary, closing));
         }
         reporter.finish();
     }
@@ -289,6 +310,10 @@ fn what_is_about_to_happen(previewed: &Previewed<'_>) -> Preview {
             operations: share.calls[function as usize],
             mailboxes: share.mailboxes[function as usize],
         }));
+        if server.is_none() && fleet.servers.len() > 1 {
+            // How long it takes depends on which of them it belongs to.
+            continue;
+        }
         let own = server.or(fleet.servers.first()).map(|server| &server.limits);
         let own = own.cloned().unwrap_or_default();
         limits.push(ServerLimits {
@@ -330,6 +355,11 @@ fn accounts_shut(job: &Job, routed: &Routed) -> Option<u64> {
     places.iter().all(is_known).then_some(places.len() as u64)
 }
 
+/// What to type to go on with a run.
+pub fn resume_command(dir: &RunDir, flags: &[&str]) -> String {
+    command(dir, "resume", flags)
+}
+
 /// A command about a run, to be pasted.
 pub fn command(dir: &RunDir, verb: &str, more: &[&str]) -> String {
     // A name that looks like a flag must not be taken for one.
@@ -356,18 +386,25 @@ fn failure_lines(tally: &Tally) -> impl Iterator<Item = FailureLine> {
 fn closing(dir: &RunDir, closed: &Closed) -> Closing {
     let Closed { summary, tally, .. } = closed;
     // After a fault of the disk not all of them may be there.
-    let mut files = vec![("results".to_owned(), dir.results()), ("unfinished".to_owned(), dir.unfinished())];
+    let mut files = vec![
+        ("results".to_owned(), dir.results()),
+        ("unfinished".to_owned(), dir.unfinished()),
+        ("report".to_owned(), dir.report()),
+    ];
     files.retain(|(_, path)| path.exists());
     files.push(("everything".to_owned(), dir.path().to_owned()));
-    let resume = |more: &[&str]| command(dir, "resume", more);
     let is_passing = |class: &ErrorClass| {
         use ErrorClass::{BadAnswer, Connect, Http, Throttled, Timeout};
         matches!(class, BadAnswer | Connect | Http | Throttled | Timeout)
     };
     let resume_command = if closed.left > 0 {
-        Some(resume(&closed.again.iter().map(String::as_str).collect::<Vec<_>>()))
-    } else if summary.error_classes.keys().any(is_passing) {
-        Some(resume(&["--retry-failed"]))
+        Some(resume_command(dir, &closed.again.iter().map(String::as_str).collect::<Vec<_>>()))
+    } else if summary
+        .error_classes
+        .keys()
+        .any(|class| is_passing(class) && !closed.tolerated.has(Some(*class)))
+    {
+        Some(resume_command(dir, &["--retry-failed"]))
     } else {
         None
     };
@@ -377,6 +414,7 @@ fn closing(dir: &RunDir, closed: &Closed) -> Closing {
         files,
         resume_command,
         stopped_because: closed.stopped.clone(),
+        tolerated: closed.tolerated,
         halted: summary
             .servers
             .iter()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
+use super::afterwards::Afterwards;
 use super::args::{OutputArgs, StateArgs};
 use super::person::Who;
 use super::reach::{self, Reach};
@@ -33,11 +34,14 @@ pub struct Start<'a> {
     pub left_out: &'a [bool],
     /// For each server whether it is to be spoken to.
     pub needed: Vec<bool>,
+    /// For each server whether it belongs to another shard of the job; empty where there are none.
+    pub other_shards: Vec<bool>,
     pub runs_dir: &'a Path,
     /// The directory that was asked for.
     pub run_dir: Option<&'a Path>,
     pub others: &'a StateArgs,
     pub output: &'a OutputArgs,
+    pub afterwards: &'a Afterwards,
     /// Whether nobody is asked.
     pub yes: bool,
     /// The job as it was named: `-` leaves the terminal to be asked at, not standard input.
@@ -89,6 +93,7 @@ impl Start<'_> {
                 job,
                 args: self.others,
                 only_looks: false,
+                others: self.other_shards.clone(),
                 run_id: &run_id,
                 operator: &who.to_string(),
                 live: &live,
@@ -141,6 +146,7 @@ impl Start<'_> {
                 to_do: callable.filter(|op| !routed.settled.contains_key(op)).collect(),
                 last: Default::default(),
                 unverified: Vec::new(),
+                tolerated: settings.tolerate,
                 again: Vec::new(),
             },
             &mut live,
@@ -150,6 +156,6 @@ impl Start<'_> {
         }
         // Idle connections are not waited for.
         runtime.shutdown_background();
-        finish(live, &dir, self.output, closed)
+        finish(live, &dir, &facts, self.output, self.afterwards, closed)
     }
 }

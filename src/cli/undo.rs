@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 
+use super::afterwards::Afterwards;
 use super::args::UndoArgs;
 use super::ground::names;
 use super::recorded::{Recorded, ServerChoice};
@@ -20,10 +21,12 @@ use super::settings::Settings;
 use super::show::Live;
 use super::start::Start;
 use super::survey::Survey;
-use super::{Failure, person, session};
+use super::{Failure, person};
 use crate::domain::{ErrorClass, Exit, Flag, Function, Status};
 use crate::job::{self, InputOptions, Job, MailboxId, Source};
-use crate::record::{Entry, FORMAT, InputFacts, Ledger, Opened, Places, RunFacts, Settled, Stamp, in_rows};
+use crate::record::{
+    Entry, FORMAT, InputFacts, Ledger, Opened, Places, RunDir, RunFacts, Settled, Stamp, in_rows, is_waiting,
+};
 
 /// Carries out the command.
 pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
@@ -35,6 +38,7 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
         limits: args.limits.some(),
     };
     let run = Recorded::open(&args.run_dir, &choice, "undo")?;
+    let afterwards = Afterwards::new(&args.afterwards, &run.config)?;
     let who = args.who.who_and_why(&run.config)?;
     let left_out = args.select.which.left_out(&run.fleet)?;
     let mut opened = run.dir.open_journal(&run.facts, &run.job)?;
@@ -70,6 +74,8 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
             .context("the sandbox's state")?,
         channel_order: Default::default(),
         protect: run.settings.protect.clone(),
+        tolerate: args.limits.tolerate.unwrap_or(run.settings.tolerate),
+        shard: None,
         reading,
         plan: None,
     };
@@ -98,16 +104,18 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
         fleet: &run.fleet,
         left_out: &left_out,
         needed,
+        other_shards: Vec::new(),
         runs_dir: &runs_dir(&run.config),
         run_dir: args.into.as_deref(),
         others: &args.state,
         output: &args.output,
+        afterwards: &afterwards,
         yes: args.yes,
         named: Path::new(""),
         title: format!("About to undo {shown}:"),
     };
     let route = |survey: &Survey| undoing.route(&run, &job, survey, &places);
-    let note = |dir: &crate::record::RunDir| undoing.note(&mut opened, &dir.run_id());
+    let note = |dir: &RunDir| undoing.note(&run.dir, &mut opened, &dir.run_id());
     start.carry_out(live, route, note)
 }
 
@@ -167,7 +175,7 @@ impl Part<'_> {
                 continue;
             }
             let ended = self.ledger.ended(op);
-            if session::is_waiting(ended) {
+            if is_waiting(ended) {
                 left.push(op);
             }
             let Some(is_open) = self.effect(op, ended) else { continue };
@@ -356,7 +364,7 @@ impl Undoing {
     }
 
     /// Tells the run's journal what is taken back, and waits until that is on the disk.
-    fn note(&self, opened: &mut Opened, by: &str) -> Result<(), Failure> {
+    fn note(&self, dir: &RunDir, opened: &mut Opened, by: &str) -> Result<(), Failure> {
         let mut ops: Vec<u32> = self.taken_back.iter().chain(&self.left).copied().collect();
         ops.sort_unstable();
         ops.dedup();
@@ -364,9 +372,7 @@ impl Undoing {
             return Ok(());
         }
         let entry = Entry::Undone { at: Stamp::now(), by: by.to_owned(), ops: in_rows(ops) };
-        let synced = opened.journal.synced();
-        opened.journal.append(&entry, synced);
-        opened.journal.flush_to_disk().map_err(|fault| Failure::new(Exit::Unwritable, fault))
+        Ok(dir.note(&mut opened.journal, &entry)?)
     }
 }
 

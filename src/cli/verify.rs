@@ -60,6 +60,7 @@ pub fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
             job,
             args: &alone,
             only_looks: true,
+            others: Vec::new(),
             run_id: &dir.run_id(),
             operator: &who.to_string(),
             live: &live,

@@ -19,15 +19,15 @@ use tokio::time::Instant;
 
 use super::event::{Event, Finished, LaneFigures, Observer, Subject};
 use super::guard::Changes;
-use super::lane::{Active, Begun, Errand, Lane, Turn};
+use super::lane::{Active, Begun, Errand, Lane, Turn, left_aside};
 use super::order::Chains;
 use super::session::{ServerEnd, Session, SessionEnd, Signal, Stop};
 use super::spec::{Checks, Way};
 use super::states::{Judged, States};
-use crate::domain::{ErrorClass, Function, Status};
+use crate::domain::{Classes, ErrorClass, Function, Status};
 use crate::job::Job;
 use crate::record::{Attempt, Ended, Entry, Recorder, Safe, Stamp, WriteFault, in_rows};
-use crate::uapi::{Answer, Found, Question, Reading, Verdict};
+use crate::uapi::{Answer, Found, Item, Question, Reading, Together, Verdict};
 
 /// Carries out a session and returns when nothing is left to do, or nothing more may be done.
 pub async fn run<R: Recorder>(
@@ -105,31 +105,44 @@ impl From<Reading> for Reply {
     }
 }
 
+/// What a request carries.
+pub(super) enum Load {
+    One(Active),
+    Many(Vec<Active>),
+}
+
+/// What came back for it.
+pub(super) enum Back {
+    One(Reply),
+    Many(Together),
+}
+
 /// A request that is on its way.
 struct Flight<'a> {
     lane: usize,
-    active: Active,
+    load: Load,
     sent: Instant,
     sent_at: Stamp,
-    call: LocalBoxFuture<'a, Reply>,
+    call: LocalBoxFuture<'a, Back>,
 }
 
 /// A request that has come back.
 pub(super) struct Landed {
     pub lane: usize,
-    pub active: Active,
+    pub load: Load,
     pub sent: Instant,
     pub sent_at: Stamp,
-    pub reply: Reply,
+    pub back: Back,
 }
 
 impl Future for Flight<'_> {
     type Output = Landed;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Landed> {
-        self.call.as_mut().poll(context).map(|reply| {
-            let Flight { lane, active, sent, sent_at, .. } = *self;
-            Landed { lane, active, sent, sent_at, reply }
+        self.call.as_mut().poll(context).map(|back| {
+            let Flight { lane, sent, sent_at, .. } = *self;
+            let load = std::mem::replace(&mut self.load, Load::Many(Vec::new()));
+            Landed { lane, load, sent, sent_at, back }
         })
     }
 }
@@ -158,6 +171,8 @@ pub(super) struct Run<'a, 'o> {
     /// Calls of operations in flight, in case they have to be abandoned.
     pub under_way: Vec<(usize, u32, Stamp)>,
     pub errors: u64,
+    /// Classes that do not count among them.
+    pub left_aside: Classes,
     pub stop: Option<Stop>,
     /// Whether the first signal has come; the second one waits for nothing.
     is_signalled: bool,
@@ -186,7 +201,7 @@ struct Settled {
 
 impl<'a, 'o> Run<'a, 'o> {
     fn new(session: Session<'a>, observer: &'o mut dyn Observer) -> Run<'a, 'o> {
-        let Session { job, lanes, order, checks, foreseen, done_before, seed, clock } = session;
+        let Session { job, lanes, order, checks, foreseen, tolerated, done_before, seed, clock } = session;
         let ops = |lane: &super::spec::LaneSpec<'_>| {
             lane.accounts.iter().map(|account| account.ops.len() as u64).sum()
         };
@@ -214,6 +229,7 @@ impl<'a, 'o> Run<'a, 'o> {
             unwritten: VecDeque::new(),
             under_way: Vec::new(),
             errors: 0,
+            left_aside: left_aside(tolerated),
             stop: None,
             is_signalled: false,
             fault: None,
@@ -253,6 +269,7 @@ impl<'a, 'o> Run<'a, 'o> {
                 let lane = &mut self.lanes[index];
                 match lane.turn(now, self.safe) {
                     Turn::Send(active) => in_flight.push(self.send(index, active, now)),
+                    Turn::Together(many) => in_flight.push(self.send_together(index, many, now)),
                     Turn::Wait(until) => {
                         wake = Some(wake.map_or(until, |wake| wake.min(until)));
                         break;
@@ -407,7 +424,38 @@ impl<'a, 'o> Run<'a, 'o> {
                 way.reader().read(question).map(Reply::from).boxed_local()
             }
         };
-        Flight { lane: index, active, sent: now, sent_at, call }
+        Flight {
+            lane: index,
+            load: Load::One(active),
+            sent: now,
+            sent_at,
+            call: call.map(Back::One).boxed_local(),
+        }
+    }
+
+    fn send_together(&mut self, index: usize, many: Vec<Active>, now: Instant) -> Flight<'a> {
+        let sent_at = (self.clock)();
+        let lane = &mut self.lanes[index];
+        lane.in_flight += 1;
+        let mut items: Vec<Item<'a>> = Vec::with_capacity(many.len());
+        let mut through = None;
+        for active in &many {
+            let Errand::Call(op) = active.errand else { continue };
+            let account = &lane.accounts[active.account as usize];
+            through = Some(lane.doors[account.door].way);
+            let mailbox = self.job.mailboxes.get(self.job.operations[op as usize].mailbox);
+            items.push(Item { account: account.name, function: self.states.function(op), mailbox });
+            self.under_way.push((index, op, sent_at));
+        }
+        let call = async move {
+            match through {
+                Some(Way::Act(transport)) => transport.call_together(&items).await,
+                // Nothing is begun through a door that can only look.
+                _ => Together::unanswered(items.len()),
+            }
+        };
+        let call = call.map(Back::Many).boxed_local();
+        Flight { lane: index, load: Load::Many(many), sent: now, sent_at, call }
     }
 
     /// The number that the next record will have.
@@ -476,8 +524,8 @@ impl<'a, 'o> Run<'a, 'o> {
         self.stop = Some(Stop::Signal(signal));
         self.observer.on(&Event::Stopping { reason: "stopped at once by a second signal", in_flight });
         let now = (self.clock)();
+        self.lanes.iter_mut().for_each(|lane| lane.in_flight = 0);
         for (index, op, sent_at) in std::mem::take(&mut self.under_way) {
-            self.lanes[index].landed();
             self.batch.push(Entry::Try(Attempt {
                 at: sent_at,
                 op,

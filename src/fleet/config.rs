@@ -22,6 +22,7 @@ use self::merge::{Configured, merge};
 use self::section::{Kind, Section, kind_of};
 use super::protect::Protect;
 use super::server::{Fleet, Server};
+use crate::domain::Classes;
 use crate::engine::{Limits, MaxChanges, SomeLimits};
 use crate::uapi::Method;
 
@@ -44,12 +45,18 @@ pub struct Config {
     pub require_state: bool,
     /// How old a state may be.
     pub state_max_age: Option<Duration>,
+    /// Where a session's figures are written for Prometheus, absolute.
+    pub metrics_file: Option<PathBuf>,
+    /// What is run at the end of a session.
+    pub notify_command: Option<String>,
     /// Whether plain http may go to other hosts than this one; already applied to the servers here.
     pub allow_plaintext: bool,
     /// How calls are sent where no server says otherwise; already applied to the servers here.
     pub method: Option<Method>,
     /// Limits of `[defaults]`.
     pub defaults: SomeLimits,
+    /// Error classes that count for nothing where no flag says otherwise.
+    pub tolerate: Classes,
     servers: Vec<Configured>,
 }
 
@@ -168,7 +175,7 @@ fn top(
     let section = Section { kind: Kind::Top, table, label: "the file".to_owned(), at: 0 };
     section.check_keys(faults);
     let allow_plaintext = section.yes("allow_plaintext", faults) || allow_plaintext;
-    let (defaults, method) = defaults(&section, faults);
+    let (defaults, method, tolerate) = defaults(&section, faults);
     let around = Around { dir, home, allow_plaintext, method };
     let mut protect = Protect::default();
     for (n, given) in section.texts("protect", faults).into_iter().enumerate() {
@@ -186,14 +193,17 @@ fn top(
         max_changes: section.max_changes(faults),
         require_state: section.yes("require_state", faults),
         state_max_age: section.time("state_max_age", faults),
+        metrics_file: around.path_at(&section, "metrics_file", faults),
+        notify_command: text("notify_command", faults),
         allow_plaintext,
         method,
         defaults,
+        tolerate,
         servers: servers(&section, &around, faults),
     }
 }
 
-fn defaults(top: &Section<'_>, faults: &mut Faults) -> (SomeLimits, Option<Method>) {
+fn defaults(top: &Section<'_>, faults: &mut Faults) -> (SomeLimits, Option<Method>, Classes) {
     let Some(given) = top.get("defaults") else { return Default::default() };
     let DeValue::Table(table) = given.value else {
         let found = kind_of(given.value);
@@ -202,7 +212,7 @@ fn defaults(top: &Section<'_>, faults: &mut Faults) -> (SomeLimits, Option<Metho
     };
     let section = Section { kind: Kind::Defaults, table, label: "[defaults]".to_owned(), at: given.at };
     section.check_keys(faults);
-    (section.limits(faults), section.method(faults))
+    (section.limits(faults), section.method(faults), section.classes("tolerate", faults))
 }
 
 fn servers(top: &Section<'_>, around: &Around<'_>, faults: &mut Faults) -> Vec<Configured> {

@@ -13,6 +13,7 @@
 mod fault;
 mod layout;
 mod mailboxes;
+mod mentions;
 mod options;
 mod read;
 mod rewrite;
@@ -24,6 +25,7 @@ mod source;
 pub use fault::{Fault, FaultKind, InputError, Refusal};
 pub use layout::{HeaderFault, Layout, RESULT_COLUMNS};
 pub use mailboxes::{MailboxId, Mailboxes};
+pub use mentions::{Mentions, mentions};
 pub use options::{ChannelsError, DelimiterError, InputOptions, parse_channels, parse_delimiter};
 pub use read::{Destination, Job, Operation, What, read};
 pub use rewrite::UnfinishedWriter;

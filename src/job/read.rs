@@ -408,9 +408,9 @@ fn warning(total: u64, (one, many): (&str, &str), named: Vec<String>) -> Option<
 }
 
 /// Takes the hash of what is read through it.
-struct Hashing<R> {
-    input: R,
-    hash: Sha256,
+pub(super) struct Hashing<R> {
+    pub(super) input: R,
+    pub(super) hash: Sha256,
 }
 
 impl<R: Read> Read for Hashing<R> {
@@ -421,7 +421,7 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         // Writing to a String does not fail.

@@ -1,16 +1,21 @@
-//! The end of a session in good order: the results, then the journal's last line with their hashes,
-//! synced, then the summary.
+//! The end of a session in good order: the results, then the report, then the journal's last line
+//! with their hashes, synced, then the summary.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use super::disk;
 use super::entry::{Entry, Stamp};
+use super::facts::RunFacts;
 use super::journal::Journal;
 use super::ledger::Ledger;
+use super::report::Report;
 use super::results::{Material, Tally};
-use super::rundir::{DirError, JOURNAL, RESULTS, RunDir, SUMMARY, UNFINISHED};
+use super::rundir::{DirError, JOURNAL, REPORT, RESULTS, RunDir, SUMMARY, UNFINISHED};
 use super::summary::{ServerFigures, SessionFigures, SessionsEndedFigures, SessionsNotEnded, Summary};
 use crate::domain::Exit;
+
+/// What makes a page of a run.
+pub type Teller = dyn Fn(&Report<'_>, &mut dyn Write) -> io::Result<()>;
 
 impl RunDir {
     /// The results of a run in which nothing is sent.
@@ -37,17 +42,19 @@ impl RunDir {
         Ok((tally, results, unfinished))
     }
 
-    /// Ends a session: the results, then the record's last line with their hashes, synced, then the
-    /// summary. `decide` says what the exit code is, once the results are known.
+    /// Ends a session: the results, the report, then the record's last line with their hashes,
+    /// synced, then the summary. `decide` says what the exit code is, once the results are known.
     ///
     /// # Errors
     /// If one of them cannot be written.
     pub fn close(
         &self,
+        facts: &RunFacts,
         material: &Material<'_>,
         journal: &mut Journal,
         mut sessions: Vec<SessionFigures>,
         decide: impl FnOnce(&Tally) -> Exit,
+        teller: &Teller,
     ) -> Result<(Summary, Tally), DirError> {
         let (tally, results, unfinished) = self.write_results(material)?;
         let exit = if tally.operations() == material.job.operations.len() as u64 {
@@ -56,19 +63,34 @@ impl RunDir {
             Exit::Internal
         };
         let at = Stamp::now();
-        let path = self.file(JOURNAL);
-        let synced = journal.offset();
-        journal.append(&Entry::Close { at, code: exit.code(), results, unfinished }, synced);
-        let on_disk = journal.flush().and_then(|()| journal.handle()?.sync_all());
-        on_disk.map_err(DirError::io(&path))?;
         if let Some(session) = sessions.last_mut() {
             session.ended_at = Some(at.to_string());
             session.exit_code = Some(exit.code());
+        }
+        let mut summary = self.summarise(material, &tally, sessions, exit, at);
+        let chain = journal.chain().to_string();
+        let report =
+            Some(self.write_report(&material.report(facts, &summary, &tally, Some(&chain)), teller)?);
+        let path = self.file(JOURNAL);
+        let synced = journal.offset();
+        journal.append(&Entry::Close { at, code: exit.code(), results, unfinished, report }, synced);
+        let on_disk = journal.flush().and_then(|()| journal.handle()?.sync_all());
+        on_disk.map_err(DirError::io(&path))?;
+        if let Some(session) = summary.sessions.last_mut() {
             session.chain = Some(journal.chain().to_string());
         }
-        let summary = self.summarise(material, &tally, sessions, exit, at);
         self.write_summary(&summary)?;
         Ok((summary, tally))
+    }
+
+    /// Writes `report.html` and returns its hash.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_report(&self, report: &Report<'_>, teller: &Teller) -> Result<String, DirError> {
+        let path = self.file(REPORT);
+        let written = disk::write_whole(&path, |out| hashed(out, |out| teller(report, out)));
+        Ok(written.map_err(DirError::io(&path))?.1)
     }
 
     /// Puts the figures together.
@@ -102,10 +124,25 @@ impl RunDir {
                     requests: server.requests,
                     halted: server.halted.as_ref().map(|(class, reason)| format!("{class}: {reason}")),
                     channels,
+                    round_trips: server.round_trips.figures(),
                 })
                 .collect(),
+            chain: sessions.last().and_then(|session| session.chain.clone()),
             sessions,
         }
+    }
+
+    /// Notes something in the journal that belongs to no session, and has the summary vouch for it,
+    /// if there is one: what is noted behind the last end could else be cut off unseen.
+    ///
+    /// # Errors
+    /// If one of them cannot be written.
+    pub fn note(&self, journal: &mut Journal, entry: &Entry) -> Result<(), DirError> {
+        let synced = journal.synced();
+        journal.append(entry, synced);
+        journal.flush_to_disk().map_err(DirError::io(&self.file(JOURNAL)))?;
+        let Some(summary) = self.remembered()? else { return Ok(()) };
+        self.write_summary(&Summary { chain: Some(journal.chain().to_string()), ..summary })
     }
 
     /// Writes `summary.json`.
@@ -140,6 +177,31 @@ impl Summary {
         let mut text = serde_json::to_vec_pretty(self)?;
         text.push(b'\n');
         Ok(text)
+    }
+}
+
+/// Hashes what is read through it, as [`hashed`] does what is written.
+pub(super) struct Hashed<R> {
+    from: R,
+    hasher: blake3::Hasher,
+}
+
+impl<R> Hashed<R> {
+    pub fn new(from: R) -> Hashed<R> {
+        Hashed { from, hasher: blake3::Hasher::new() }
+    }
+
+    /// The hash of all that was read so far.
+    pub fn hash(&self) -> String {
+        self.hasher.finalize().to_hex().to_string()
+    }
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
     }
 }
 

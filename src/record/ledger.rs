@@ -11,6 +11,7 @@ use crate::job::{Job, MailboxId, Operation, What};
 
 use super::entry::{Entry, Phase, Session, SessionsEnded, Stamp, StateRead};
 use super::places::{Place, Places};
+use super::round_trips::RoundTrips;
 
 /// The state of all operations of a run.
 pub struct Ledger {
@@ -29,14 +30,19 @@ pub struct Ledger {
     sessions_ended: BTreeMap<(String, String), Option<(ErrorClass, String)>>,
     /// The places where a login was, or may have been, suspended and no sessions were ended since.
     sessions_owed: BTreeSet<u32>,
+    /// When each session began.
+    starts: Vec<Stamp>,
 }
 
 /// What a server was asked, over all sessions, and how the last one left it.
+#[derive(Clone, Debug, Default)]
 pub struct ServerTotals {
     /// Its name.
     pub name: String,
     /// Tries made there.
     pub requests: u64,
+    /// How long they took, but for those that only asked what is there.
+    pub round_trips: RoundTrips,
     /// Set if the last session halted it: the class of what is left, and why.
     pub halted: Option<(ErrorClass, String)>,
 }
@@ -139,6 +145,7 @@ impl Ledger {
             after: unread,
             sessions_ended: BTreeMap::new(),
             sessions_owed: BTreeSet::new(),
+            starts: Vec::new(),
         }
     }
 
@@ -202,7 +209,7 @@ impl Ledger {
                 }
             }
             Entry::Try(attempt) => {
-                self.count_requests(attempt.server, 1);
+                self.note_round_trip(attempt.server, attempt.ms);
                 if let Some(slot) = self.slots.get_mut(attempt.op as usize) {
                     slot.note_attempt(attempt.at, attempt.ms);
                     slot.http = attempt.http.unwrap_or(0);
@@ -212,8 +219,8 @@ impl Ledger {
                 }
             }
             Entry::End(ended) => {
-                if let (Some(server), Some(_)) = (ended.server, ended.ms) {
-                    self.count_requests(server, 1);
+                if let (Some(server), Some(ms)) = (ended.server, ended.ms) {
+                    self.note_round_trip(server, ms);
                 }
                 if let Some(slot) = self.slots.get_mut(ended.op as usize) {
                     if let Some(ms) = ended.ms {
@@ -336,6 +343,7 @@ impl Ledger {
 
     fn open_session(&mut self, session: &Session) {
         self.stop = None;
+        self.starts.push(session.at);
         for totals in &mut self.servers {
             totals.halted = None;
         }
@@ -354,7 +362,7 @@ impl Ledger {
             .iter()
             .map(|name| {
                 let known = self.servers.iter().position(|t| t.name == *name).unwrap_or_else(|| {
-                    self.servers.push(ServerTotals { name: name.clone(), requests: 0, halted: None });
+                    self.servers.push(ServerTotals { name: name.clone(), ..ServerTotals::default() });
                     self.servers.len() - 1
                 });
                 u16::try_from(known).unwrap_or(u16::MAX)
@@ -371,6 +379,18 @@ impl Ledger {
         if let Some(totals) = self.server_mut(in_session) {
             totals.requests += count;
         }
+    }
+
+    fn note_round_trip(&mut self, in_session: u16, ms: u32) {
+        if let Some(totals) = self.server_mut(in_session) {
+            totals.requests += 1;
+            totals.round_trips.note(ms);
+        }
+    }
+
+    /// When each session began.
+    pub fn starts(&self) -> &[Stamp] {
+        &self.starts
     }
 
     /// Where the mailboxes belong, as far as that is settled.
@@ -416,21 +436,7 @@ impl Ledger {
     /// The operations that did not end well and whose flag a later operation has set well since: to
     /// take one of these up again would undo the later one.
     pub fn overtaken(&self, job: &Job) -> HashSet<u32> {
-        let mut overtaken = HashSet::new();
-        // Per mailbox, the flags that a later operation has set well.
-        let mut set_later = vec![0u8; job.mailboxes.len()];
-        for op in (0..u32::try_from(job.operations.len()).unwrap_or(u32::MAX)).rev() {
-            let operation = &job.operations[op as usize];
-            let What::Call(function) = operation.what else { continue };
-            let bit = 1 << function.target().flag as u8;
-            let later = &mut set_later[operation.mailbox.index()];
-            if matches!(self.ended(op), Some((Status::Ok | Status::Unchanged, _))) {
-                *later |= bit;
-            } else if *later & bit != 0 {
-                overtaken.insert(op);
-            }
-        }
-        overtaken
+        overtaken(job, |op| matches!(self.ended(op), Some((Status::Ok | Status::Unchanged, _))))
     }
 
     /// Whether it may have had effect without an answer that says so.
@@ -518,6 +524,25 @@ impl Ledger {
     }
 }
 
+/// See [`Ledger::overtaken`]; `is_well` says whether an operation ended `ok` or `unchanged`.
+pub(super) fn overtaken(job: &Job, is_well: impl Fn(u32) -> bool) -> HashSet<u32> {
+    let mut overtaken = HashSet::new();
+    // Per mailbox, the flags that a later operation has set well.
+    let mut set_later = vec![0u8; job.mailboxes.len()];
+    for op in (0..u32::try_from(job.operations.len()).unwrap_or(u32::MAX)).rev() {
+        let operation = &job.operations[op as usize];
+        let What::Call(function) = operation.what else { continue };
+        let bit = 1 << function.target().flag as u8;
+        let later = &mut set_later[operation.mailbox.index()];
+        if is_well(op) {
+            *later |= bit;
+        } else if *later & bit != 0 {
+            overtaken.insert(op);
+        }
+    }
+    overtaken
+}
+
 /// Every number of rows of them.
 fn each(rows: &[(u32, u32)]) -> impl Iterator<Item = u32> {
     rows.iter().flat_map(|(first, last)| *first..=*last)
@@ -598,7 +623,7 @@ mod tests {
     }
 
     fn close() -> Entry {
-        Entry::Close { at: Stamp(0), code: 130, results: String::new(), unfinished: None }
+        Entry::Close { at: Stamp(0), code: 130, results: String::new(), unfinished: None, report: None }
     }
 
     fn attempt(op: u32, class: ErrorClass, open: bool) -> Entry {

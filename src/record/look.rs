@@ -55,6 +55,9 @@ pub struct Record {
     /// else what a kill has left half written.
     pub torn: Option<Torn>,
     tail: Tail,
+    worked: Chain,
+    /// What the summary vouches for and has not been met yet.
+    awaited: Option<Chain>,
 }
 
 impl RunDir {
@@ -77,9 +80,9 @@ impl RunDir {
         };
         self.lock(&file)?;
         let vouched_for = self.vouched_for()?;
-        let mut record = Record::new(job, self.seed(facts)?);
+        let mut record = Record::new(job, self.seed(facts)?, vouched_for);
         record.read(self, &file, job, |_| {})?;
-        record.has_the_end(self, vouched_for)?;
+        record.has_the_end(self)?;
         let Record { ledger, sessions, closed, torn, tail, .. } = record;
         let journal = Journal::go_on(file, tail).map_err(DirError::io(&path))?;
         Ok(Opened { journal, ledger, sessions, torn, closed })
@@ -115,10 +118,10 @@ impl RunDir {
             Err(fault) => return Err(DirError::io(&path)(fault)),
         };
         let is_in_use = journal::is_locked(&journal).map_err(DirError::io(&path))?;
-        let record = Record::new(job, self.seed(facts)?);
+        let record = Record::new(job, self.seed(facts)?, vouched_for);
         let mut seen = Seen { record, is_in_use, journal, dir: self.clone() };
         seen.read(job, each)?;
-        seen.record.has_the_end(self, vouched_for)?;
+        seen.record.has_the_end(self)?;
         Ok(seen)
     }
 
@@ -177,7 +180,7 @@ impl Seen {
 }
 
 impl Record {
-    fn new(job: &Job, seed: Chain) -> Record {
+    fn new(job: &Job, seed: Chain, awaited: Option<Chain>) -> Record {
         Record {
             ledger: Ledger::new(job),
             sessions: Vec::new(),
@@ -185,12 +188,20 @@ impl Record {
             closed: false,
             torn: None,
             tail: Tail::start(seed),
+            worked: seed,
+            awaited,
         }
     }
 
     /// The hash of all that was read.
     pub fn chain(&self) -> Chain {
         self.tail.chain
+    }
+
+    /// The hash of all that was done, without the end record of the last session and what stands
+    /// behind it.
+    pub fn chain_of_work(&self) -> Chain {
+        self.worked
     }
 
     /// Reads on to the journal's end. What looks damaged is looked at twice: who takes a run up cuts
@@ -228,6 +239,7 @@ impl Record {
     /// Notes what an entry says of the sessions.
     fn note(&mut self, entry: &Entry, chain: Chain) {
         note(&mut self.sessions, entry, chain);
+        self.awaited.take_if(|awaited| *awaited == chain);
         match entry {
             Entry::Session(session) => {
                 self.closed = false;
@@ -236,14 +248,14 @@ impl Record {
             Entry::Close { .. } => self.closed = true,
             _ => {}
         }
+        if !self.closed {
+            self.worked = chain;
+        }
     }
 
     /// Whether the end that the summary speaks of is still there.
-    fn has_the_end(&self, dir: &RunDir, vouched_for: Option<String>) -> Result<(), DirError> {
-        let Some(chain) = vouched_for else { return Ok(()) };
-        if self.sessions.iter().any(|session| session.chain.as_deref() == Some(&chain)) {
-            return Ok(());
-        }
+    fn has_the_end(&self, dir: &RunDir) -> Result<(), DirError> {
+        let Some(chain) = self.awaited else { return Ok(()) };
         let shown = dir.path().display();
         Err(DirError::NotARun(format!(
             "{shown}: the journal no longer has the end that {SUMMARY} speaks of ({chain}): it was cut or replaced"
@@ -316,69 +328,21 @@ fn check_ops(ops: &[u32], count: usize) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::entry::Stamp;
+    use super::super::testing::{Run, begin, close, session, write};
     use super::*;
     use crate::domain::Exit;
     use crate::job::{InputOptions, Source, read};
 
     const ROWS: &str = "email,action,channel\na@example.com,suspend,login\nb@example.com,suspend,login\n";
 
-    struct Run {
-        _place: tempfile::TempDir,
-        dir: RunDir,
-        facts: RunFacts,
-        job: Job,
-    }
-
     impl Run {
         fn new() -> Run {
-            let place = tempfile::tempdir().unwrap();
-            let (source, options) = (Source::bytes(ROWS), InputOptions::default());
-            let job = read(&source, &options).unwrap();
-            let dir = RunDir::create(Some(&place.path().join("run")), place.path(), "job", Stamp(0)).unwrap();
-            let facts = RunFacts::new(&dir, &source, &job, options);
-            dir.write_facts(&facts, &source).unwrap();
-            Run { _place: place, dir, facts, job }
+            Run::of(ROWS)
         }
 
         fn look(&self) -> Seen {
             self.dir.look(&self.facts, &self.job).unwrap()
         }
-
-        /// Every byte of the run's directory.
-        fn bytes(&self) -> Vec<(String, Vec<u8>)> {
-            let files = std::fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().path());
-            let mut all: Vec<_> =
-                files.map(|path| (path.display().to_string(), std::fs::read(&path).unwrap())).collect();
-            all.sort();
-            all
-        }
-    }
-
-    fn session(pid: u32) -> Entry {
-        Entry::Session(Session {
-            at: Stamp(5),
-            operator: "anna".into(),
-            host: "desk".into(),
-            pid,
-            servers: vec!["web01".into()],
-            ..Session::default()
-        })
-    }
-
-    fn begin(op: u32) -> Entry {
-        Entry::Begin { at: Stamp(6), ops: vec![op] }
-    }
-
-    fn close(code: u8) -> Entry {
-        Entry::Close { at: Stamp(9), code, results: String::new(), unfinished: None }
-    }
-
-    fn write(journal: &mut Journal, entries: &[Entry]) {
-        for entry in entries {
-            journal.append(entry, journal.synced());
-        }
-        journal.flush_to_disk().unwrap();
     }
 
     #[test]

@@ -13,30 +13,48 @@ mod closing;
 mod disk;
 mod entry;
 mod facts;
+mod figures;
+mod history;
 mod journal;
 mod ledger;
+mod line;
 mod look;
+mod mailbox_end;
+mod merge;
+mod overview;
 mod places;
 mod plan;
 mod rechecks;
 mod recorder;
 mod refusals;
+mod report;
 mod results;
+mod round_trips;
 mod rundir;
 mod server_lock;
 mod state_dir;
 mod summary;
+#[cfg(test)]
+mod testing;
+mod timeline;
 
 pub use audit::{Audit, Expected, Finding, SessionEnd, Verdict};
 pub use channels::{ChannelFigures, Channels};
-pub use disk::{create_dir, write_whole};
+pub use closing::Teller;
+pub use disk::{create_dir, write_whole, write_whole_for_all};
 pub use entry::{
     Asked, Attempt, Ended, Entry, Phase, Session as SessionEntry, SessionsEnded, Stamp, StateRead, in_rows,
 };
 pub use facts::{FORMAT, InputFacts, RunFacts, who};
+pub use figures::{Extents, Figures, Listed, MOST_LISTED, Share};
+pub use history::Deed;
 pub use journal::{Chain, Journal, Torn};
 pub use ledger::{Ledger, Reason, ServerTotals, Standing};
+pub use line::Line;
 pub use look::{Opened, Record, Seen};
+pub use mailbox_end::{Extent, MailboxEnd, Mark, Stage};
+pub use merge::{LEFT_TO_SHARD, Merge, Merged, Part};
+pub use overview::{Halt, Overview, Pulse, RunState, ServerOverview, is_waiting};
 pub use places::{Place, Places};
 pub use plan::{PLAN_FORMAT, Plan, PlanError};
 pub use rechecks::{Recheck, Rechecks};
@@ -44,8 +62,13 @@ pub use rechecks::{Recheck, Rechecks};
 pub use recorder::Remembered;
 pub use recorder::{JournalRecorder, Recorder, Safe, WriteFault};
 pub use refusals::Barred;
+pub use report::Report;
 pub use results::{Failure, Material, Outcomes, Settled, Tally};
+pub use round_trips::RoundTrips;
 pub use rundir::{DirError, RunDir};
 pub use server_lock::{Before, Holder, LockError, ServerLock, Waiting};
 pub use state_dir::{StateDir, StateError};
-pub use summary::{ServerFigures, SessionFigures, SessionsEndedFigures, SessionsNotEnded, Summary};
+pub use summary::{
+    RoundTripFigures, ServerFigures, SessionFigures, SessionsEndedFigures, SessionsNotEnded, Summary,
+};
+pub use timeline::{MOST_STEPS, Timeline};

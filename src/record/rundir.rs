@@ -16,6 +16,7 @@ pub(super) const INPUT: &str = "input.csv";
 pub(super) const JOURNAL: &str = "journal.jsonl";
 pub(super) const RESULTS: &str = "results.csv";
 pub(super) const UNFINISHED: &str = "unfinished.csv";
+pub(super) const REPORT: &str = "report.html";
 pub(super) const SUMMARY: &str = "summary.json";
 
 /// A run's directory.
@@ -144,8 +145,15 @@ impl RunDir {
     pub fn open(named: &Path, runs_dir: &Path) -> Result<(RunDir, RunFacts), DirError> {
         let beside = runs_dir.join(named);
         let is_bare = named.components().count() == 1;
-        let path = if is_bare && !named.join(RUN_JSON).exists() { beside } else { named.to_owned() };
-        let dir = RunDir { path };
+        RunDir::at(if is_bare && !named.join(RUN_JSON).exists() { &beside } else { named })
+    }
+
+    /// The run whose directory this is.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn at(path: &Path) -> Result<(RunDir, RunFacts), DirError> {
+        let dir = RunDir { path: path.to_owned() };
         let facts = dir.facts()?;
         Ok((dir, facts))
     }
@@ -185,6 +193,31 @@ impl RunDir {
         runs
     }
 
+    /// Every run under a directory, and what looks like one that has lost a file, oldest first by
+    /// name; none if the directory is not there.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn list_all(runs_dir: &Path) -> Result<Vec<PathBuf>, DirError> {
+        let entries = match std::fs::read_dir(runs_dir) {
+            Ok(entries) => entries,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(fault) => return Err(DirError::io(runs_dir)(fault)),
+        };
+        let is_run =
+            |path: &PathBuf| [RUN_JSON, JOURNAL, RESULTS].iter().any(|name| path.join(name).exists());
+        let mut runs = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(DirError::io(runs_dir))?.path();
+            // What cannot be looked into may be one.
+            if is_run(&path) || (path.is_dir() && std::fs::read_dir(&path).is_err()) {
+                runs.push(path);
+            }
+        }
+        runs.sort();
+        Ok(runs)
+    }
+
     /// The directory itself.
     pub fn path(&self) -> &Path {
         &self.path
@@ -200,6 +233,11 @@ impl RunDir {
         self.path.join(name)
     }
 
+    /// Where the journal stands.
+    pub fn journal(&self) -> PathBuf {
+        self.file(JOURNAL)
+    }
+
     /// Where the results stand.
     pub fn results(&self) -> PathBuf {
         self.file(RESULTS)
@@ -213,6 +251,11 @@ impl RunDir {
     /// Where the summary stands.
     pub fn summary(&self) -> PathBuf {
         self.file(SUMMARY)
+    }
+
+    /// Where the report for people stands.
+    pub fn report(&self) -> PathBuf {
+        self.file(REPORT)
     }
 
     /// Where an embedded sandbox keeps its state.
@@ -264,28 +307,35 @@ impl RunDir {
         Ok(Chain::seed(&text, &facts.input.sha256))
     }
 
-    /// The chain hash of the last session that wrote a summary; none if none did.
+    /// The summary, if a session has written one.
     ///
     /// # Errors
-    /// If there is a summary, and it does not tell: then it could hide that the journal was cut.
-    pub(super) fn vouched_for(&self) -> Result<Option<String>, DirError> {
-        let text = match std::fs::read(self.summary()) {
-            Ok(text) => text,
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(fault) => {
-                let shown = self.path.display();
-                return Err(DirError::NotARun(format!("{shown}/{SUMMARY} cannot be read: {fault}")));
-            }
-        };
-        let summary = serde_json::from_slice::<Summary>(&text).ok();
-        let chain = summary.and_then(|summary| summary.sessions.last()?.chain.clone());
-        chain.map(Some).ok_or_else(|| {
-            let shown = self.path.display();
-            DirError::NotARun(format!(
-                "{shown}/{SUMMARY} was altered: see what «mailsweep audit {shown}» says of the journal, and move \
-                 {SUMMARY} away if that is whole"
-            ))
-        })
+    /// If there is one that cannot be read: it could hide that the journal was cut.
+    pub(super) fn remembered(&self) -> Result<Option<Summary>, DirError> {
+        let shown = self.path.display();
+        match std::fs::read(self.summary()) {
+            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|_| self.summary_altered()),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(fault) => Err(DirError::NotARun(format!("{shown}/{SUMMARY} cannot be read: {fault}"))),
+        }
+    }
+
+    /// The chain hash for which the summary vouches; none if there is no summary.
+    ///
+    /// # Errors
+    /// If there is a summary, and it does not tell.
+    pub(super) fn vouched_for(&self) -> Result<Option<Chain>, DirError> {
+        let Some(summary) = self.remembered()? else { return Ok(None) };
+        let chain = summary.vouched_for().and_then(Chain::read);
+        chain.map(Some).ok_or_else(|| self.summary_altered())
+    }
+
+    fn summary_altered(&self) -> DirError {
+        let shown = self.path.display();
+        DirError::NotARun(format!(
+            "{shown}/{SUMMARY} was altered: see what «mailsweep audit {shown}» says of the journal, and move \
+             {SUMMARY} away if that is whole"
+        ))
     }
 
     /// Keeps other processes from working on a run, for as long as what is returned lives.
@@ -308,6 +358,16 @@ impl RunDir {
             io::ErrorKind::WouldBlock => DirError::InUse(self.path.display().to_string()),
             _ => DirError::io(&self.file(JOURNAL))(fault),
         })
+    }
+
+    /// What the last session that ended in good order has written; `None` if none did.
+    pub fn last_summary(&self) -> Option<Summary> {
+        serde_json::from_slice(&std::fs::read(self.summary()).ok()?).ok()
+    }
+
+    /// Whether a process works on it.
+    pub fn is_in_use(&self) -> bool {
+        std::fs::File::open(self.journal()).is_ok_and(|file| journal::is_locked(&file).unwrap_or(false))
     }
 
     /// Whether the last session has ended in good order, as far as the journal's last line tells.

@@ -34,6 +34,17 @@ pub struct Summary {
     pub servers: Vec<ServerFigures>,
     /// One entry per session, in order.
     pub sessions: Vec<SessionFigures>,
+    /// The journal's chain hash when this was written: that of the last session's end, or of what
+    /// was noted behind it; `null` if there is no journal.
+    #[serde(default)]
+    pub chain: Option<String>,
+}
+
+impl Summary {
+    /// The chain hash that the journal must have, for it had it before.
+    pub(super) fn vouched_for(&self) -> Option<&str> {
+        self.chain.as_deref().or(self.sessions.last()?.chain.as_deref())
+    }
 }
 
 /// What came of `--end-sessions`.
@@ -68,6 +79,20 @@ pub struct ServerFigures {
     /// How long each channel took there.
     #[serde(default)]
     pub channels: Channels,
+    /// How long its tries took; `null` if there was none.
+    #[serde(default)]
+    pub round_trips: Option<RoundTripFigures>,
+}
+
+/// Within how many milliseconds tries were answered, or given up, to within 1.6 %.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RoundTripFigures {
+    /// Half of them.
+    pub p50_ms: u64,
+    /// 95 of 100.
+    pub p95_ms: u64,
+    /// All of them.
+    pub max_ms: u64,
 }
 
 /// One process that worked on the run.

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::domain::{Action, Channel, ErrorClass, Status};
+use crate::domain::{Action, Channel, Classes, ErrorClass, Status};
 use crate::record::{ChannelFigures, Summary};
 
 use super::guidance::guidance;
@@ -25,6 +25,8 @@ pub struct Closing {
     pub resume_command: Option<String>,
     /// Why the run ended before its work did.
     pub stopped_because: Option<String>,
+    /// Error classes that counted for nothing.
+    pub tolerated: Classes,
     /// Servers that nothing more was sent to, and why.
     pub halted: Vec<(String, String)>,
     /// How long the session took.
@@ -92,8 +94,9 @@ pub fn summary(summary: &Summary, closing: &Closing, style: Style, width: usize)
         line(style.bold("Why:"));
         for (class, number) in by_number(summary) {
             let text = guidance(class);
-            let label = format!("  {} {class}:", count(number));
-            line(wrap(&format!("{label} {}; {}", text.meaning, text.advice), 4, width));
+            let then =
+                if closing.tolerated.has(Some(class)) { "tolerated".to_owned() } else { text.advice(class) };
+            line(wrap(&format!("  {} {class}: {}; {then}", count(number), text.meaning), 4, width));
         }
     }
     if !closing.first_failures.is_empty() {
@@ -209,14 +212,14 @@ fn few(mut lines: Vec<String>, in_all: u64, room: usize, more: &str) -> Vec<Stri
 }
 
 /// The classes, the most frequent first.
-fn by_number(summary: &Summary) -> Vec<(ErrorClass, u64)> {
+pub(super) fn by_number(summary: &Summary) -> Vec<(ErrorClass, u64)> {
     let mut classes: Vec<_> = summary.error_classes.iter().map(|(class, n)| (*class, *n)).collect();
     classes.sort_by_key(|(class, number)| (std::cmp::Reverse(*number), *class));
     classes
 }
 
 /// What the exit code says, in a word or two.
-const fn headline(exit_code: u8) -> &'static str {
+pub(super) const fn headline(exit_code: u8) -> &'static str {
     match exit_code {
         0 => "Done",
         1 => "Finished, not all of it well (exit code 1)",

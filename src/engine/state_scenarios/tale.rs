@@ -403,7 +403,7 @@ impl Tale {
         }
         if told.end.is_some() {
             let (code, results) = (0, String::new());
-            self.entries.push(Entry::Close { at: Stamp(0), code, results, unfinished: None });
+            self.entries.push(Entry::Close { at: Stamp(0), code, results, unfinished: None, report: None });
             self.on_disk.push(Instant::now());
         }
         told

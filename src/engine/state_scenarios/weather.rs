@@ -105,7 +105,8 @@ fn checks(manner: Manner, random: &mut fastrand::Rng) -> Checks {
 fn some_limits(random: &mut fastrand::Rng) -> Limits {
     let rate = ["none", "5/s", "100/s"][random.usize(0..3)];
     let max_errors = ["50%", "100%", "3"][random.usize(0..3)].parse().unwrap();
-    Limits { retries: random.u32(0..5), max_errors, ..limits(rate, random.u32(1..9)) }
+    let batch = ["1", "1", "5", "auto"][random.usize(0..4)].parse().unwrap();
+    Limits { retries: random.u32(0..5), max_errors, batch, ..limits(rate, random.u32(1..9)) }
 }
 
 /// What the job's last operation on each flag wants.

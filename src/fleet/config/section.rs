@@ -9,16 +9,19 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::Faults;
+use crate::domain::{Classes, ErrorClass};
 use crate::engine::{MaxChanges, MaxErrors, SomeLimits, parse_time};
 use crate::uapi::Method;
 
 /// Keys at the top of the file.
-pub(super) const TOP: [&str; 11] = [
+pub(super) const TOP: [&str; 13] = [
     "protect",
     "runs_dir",
     "operator",
     "ticket",
     "require_ticket",
+    "metrics_file",
+    "notify_command",
     "allow_plaintext",
     "max_changes",
     "require_state",
@@ -28,11 +31,12 @@ pub(super) const TOP: [&str; 11] = [
 ];
 
 /// Limits, which may stand in `[defaults]` and at a server: the long flags.
-pub(super) const LIMITS: [&str; 8] =
-    ["rate", "burst", "jobs", "retries", "max_errors", "max_outage", "timeout", "connect_timeout"];
+pub(super) const LIMITS: [&str; 9] =
+    ["rate", "burst", "jobs", "retries", "batch", "max_errors", "max_outage", "timeout", "connect_timeout"];
 
-/// What may stand in `[defaults]` beside limits.
+/// What may stand in `[defaults]` beside limits; the first also at a server.
 const METHOD: &str = "method";
+const TOLERATE: &str = "tolerate";
 
 /// Where a secret is, of which a server has one.
 pub(super) const CREDENTIALS: [&str; 5] =
@@ -72,7 +76,7 @@ impl Kind {
     fn keys(self) -> Vec<&'static str> {
         match self {
             Kind::Top => TOP.to_vec(),
-            Kind::Defaults => [&LIMITS[..], &[METHOD]].concat(),
+            Kind::Defaults => [&LIMITS[..], &[METHOD, TOLERATE]].concat(),
             Kind::Server => [&SERVER[..], &CREDENTIALS, &LIMITS, &[METHOD]].concat(),
         }
     }
@@ -82,6 +86,8 @@ impl Kind {
         let knows = |kind: Kind| kind != self && kind.keys().contains(&key);
         if knows(Kind::Top) {
             Some("it belongs at the top of the file, before any [table]")
+        } else if key == TOLERATE {
+            Some("it belongs in [defaults]")
         } else if knows(Kind::Defaults) {
             Some("it belongs in [defaults] or in a [[server]]")
         } else {
@@ -172,6 +178,19 @@ impl<'a> Section<'a> {
         texts
     }
 
+    /// A list of error classes.
+    pub(super) fn classes(&self, key: &str, faults: &mut Faults) -> Classes {
+        let given = self.texts(key, faults);
+        let mut classes = Classes::NONE;
+        for Given { value, at } in given {
+            match value.parse::<ErrorClass>() {
+                Ok(class) => classes = classes.with(class),
+                Err(why) => self.wrong(at, key, &format!("is wrong: {why}"), faults),
+            }
+        }
+        classes
+    }
+
     /// True or false; false if it is not there.
     pub(super) fn yes(&self, key: &str, faults: &mut Faults) -> bool {
         match self.get(key) {
@@ -205,6 +224,12 @@ impl<'a> Section<'a> {
             burst: self.number("burst", 1, faults).and_then(NonZeroU32::new),
             jobs: self.number("jobs", 1, faults).and_then(NonZeroU32::new),
             retries: self.number("retries", 0, faults),
+            batch: match self.get("batch").map(|given| given.value) {
+                Some(DeValue::Integer(_)) => {
+                    self.number("batch", 1, faults).and_then(|size| size.to_string().parse().ok())
+                }
+                _ => self.parsed("batch", "a number from 1 to 50, or \"auto\"", FromStr::from_str, faults),
+            },
             max_errors: self.number_or_share("max_errors", MaxErrors::Count, faults),
             max_outage: self.time("max_outage", faults),
             timeout: self.time("timeout", faults),

@@ -60,6 +60,10 @@ fn the_sample_is_true() {
     let config = parse(&all.join("\n").replace("\"…\"", &pin)).unwrap();
     assert!(config.require_ticket && config.allow_plaintext && config.runs_dir.is_some());
     assert_eq!((config.operator.as_deref(), config.ticket.as_deref()), (Some("anna"), Some("4711")));
+    assert!(
+        config.metrics_file.is_some()
+            && config.notify_command.as_deref().is_some_and(|c| c.starts_with("curl"))
+    );
     assert_eq!(config.method, Some(Method::Get));
     assert_eq!((config.max_changes, config.require_state), ("5%".parse().ok(), true));
     assert_eq!(config.state_max_age, Some(crate::engine::Checks::default().max_age));

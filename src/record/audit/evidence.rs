@@ -8,10 +8,12 @@ use sha2::{Digest, Sha256};
 use super::super::facts::{RunFacts, who};
 use super::super::journal::Chain;
 use super::super::results::{Material, Outcomes};
-use super::super::rundir::{DirError, INPUT, JOURNAL, RESULTS, RUN_JSON, RunDir, SUMMARY, UNFINISHED};
-use super::follow::{self, End, Followed, Stop};
+use super::super::rundir::{
+    DirError, INPUT, JOURNAL, REPORT, RESULTS, RUN_JSON, RunDir, SUMMARY, UNFINISHED,
+};
+use super::follow::{self, End, Followed, Stop, Wanted};
 use super::summary::{self, Remembered};
-use super::tables::{Anew, Table};
+use super::tables::{Anew, Table, hash_of};
 use super::{Audit, Expected, Finding, SessionEnd, Verdict};
 use crate::job::{self, Job, Source};
 
@@ -31,12 +33,14 @@ pub(super) struct Evidence<'a> {
 impl<'a> Evidence<'a> {
     pub(super) fn gather(dir: &'a RunDir, facts: &'a RunFacts, expected: Option<Chain>) -> Evidence<'a> {
         let (input, job) = read_input(dir, facts);
+        // What it vouches for was in the journal before it, so it is read before it.
+        let remembered = Remembered::read(dir);
+        let wanted = Wanted { expected, vouched: remembered.vouched_for() };
         let journal = File::open(dir.file(JOURNAL)).and_then(|file| {
             let seed = dir.seed(facts).map_err(io::Error::other)?;
-            let followed = follow::follow(&file, seed, job.as_ref().map(|(_, job)| job), expected)?;
+            let followed = follow::follow(&file, seed, job.as_ref().map(|(_, job)| job), wanted)?;
             Ok((file, followed))
         });
-        let remembered = Remembered::read(dir);
         Evidence { dir, facts, expected, input, job, journal, remembered }
     }
 
@@ -53,7 +57,10 @@ impl<'a> Evidence<'a> {
         let summary = self.summary(anew.as_ref());
         let can_resume = self.can_resume(&files, &summary);
         files.extend(tables);
+        files.extend(self.report());
         files.push(summary);
+        let is_found = |name: &str| files.iter().any(|finding| finding.file == name);
+        let unvouched = others(self.dir).into_iter().filter(|name| !is_found(name)).collect();
         let followed = self.journal.as_ref().ok().map(|(_, followed)| followed);
         let expected = self.expected.map(|chain| {
             let met = followed.and_then(|followed| followed.met);
@@ -77,7 +84,7 @@ impl<'a> Evidence<'a> {
             in_use: self.is_in_use(),
             can_rewrite,
             can_resume,
-            unvouched: unvouched(self.dir),
+            unvouched,
         }
     }
 
@@ -102,7 +109,8 @@ impl<'a> Evidence<'a> {
         let (Some((input, job)), Ok((journal, followed))) = (&self.job, &self.journal) else { return None };
         let ledger = followed.ledger.as_ref()?;
         let (options, outcomes) = (&self.facts.input.options, Outcomes::Done { ledger, journal });
-        Some(make(Material { job, input, options, outcomes }))
+        let tolerated = self.facts.tolerated();
+        Some(make(Material { job, input, options, tolerated, outcomes }))
     }
 
     /// The end that closes a journal that is whole, if its lines come to the results that it has the
@@ -171,7 +179,7 @@ impl<'a> Evidence<'a> {
             Some(Stop::Misfit { line, why }) => return finding(Verdict::Unread, why.clone()).at(*line),
             _ => {}
         }
-        if let Some(lost) = self.remembered.lost(&followed.sessions) {
+        if let Some(lost) = self.remembered.lost(followed) {
             let says = format!(
                 "ends at line {lines} and lacks the end that {SUMMARY} speaks of ({lost}): it was cut or \
                  replaced, or {SUMMARY} was altered"
@@ -272,6 +280,15 @@ impl<'a> Evidence<'a> {
         }
     }
 
+    /// The page for people, if it is the one that the last end has the hash of. Another one is no
+    /// fault: it can be written again at any time, and nothing is read from it.
+    fn report(&self) -> Option<Finding> {
+        let end = self.journal.as_ref().ok()?.1.end.as_ref()?;
+        let found = hash_of(&self.dir.report()).ok()??;
+        let says = || format!("line {} of {JOURNAL} has its hash", end.line);
+        (end.report == Some(found)).then(|| Finding::new(REPORT, Verdict::Ok, says()))
+    }
+
     fn summary(&self, anew: Option<&Anew>) -> Finding {
         let Ok((_, followed)) = &self.journal else {
             let verdict = if self.remembered.is_there() { Verdict::Unread } else { Verdict::NotYet };
@@ -340,7 +357,7 @@ fn read_input(dir: &RunDir, facts: &RunFacts) -> (Finding, Option<(Source, Job)>
 }
 
 /// What else is in the directory.
-fn unvouched(dir: &RunDir) -> Vec<String> {
+fn others(dir: &RunDir) -> Vec<String> {
     let known = [RUN_JSON, INPUT, JOURNAL, RESULTS, UNFINISHED, SUMMARY];
     let Ok(entries) = std::fs::read_dir(dir.path()) else { return Vec::new() };
     let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));

@@ -32,6 +32,10 @@ pub(super) struct Followed {
     pub(super) stop: Option<Stop>,
     /// Where the chain is as it was expected to be.
     pub(super) met: Option<Met>,
+    /// Where it is as the summary has it.
+    pub(super) vouched: Option<Met>,
+    /// What it is behind the last sound line.
+    pub(super) chain: Chain,
 }
 
 /// The end of a session, and what it says.
@@ -42,6 +46,7 @@ pub(super) struct End {
     pub(super) code: u8,
     pub(super) results: String,
     pub(super) unfinished: Option<String>,
+    pub(super) report: Option<String>,
     /// The program's version.
     pub(super) version: String,
 }
@@ -57,7 +62,16 @@ pub(super) enum Stop {
     Torn { line: u64, torn: Torn },
 }
 
-/// The line at which the chain has an expected hash.
+/// The hashes that the chain is to have somewhere.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    /// The one that was given.
+    pub(super) expected: Option<Chain>,
+    /// The one that the summary has.
+    pub(super) vouched: Option<Chain>,
+}
+
+/// The line at which the chain has such a hash.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Met {
     pub(super) line: u64,
@@ -68,12 +82,7 @@ pub(super) struct Met {
 }
 
 /// Follows a journal. Without a job its operations and mailboxes are only known by their numbers.
-pub(super) fn follow(
-    file: &File,
-    seed: Chain,
-    job: Option<&Job>,
-    expected: Option<Chain>,
-) -> io::Result<Followed> {
+pub(super) fn follow(file: &File, seed: Chain, job: Option<&Job>, wanted: Wanted) -> io::Result<Followed> {
     let is_in_use = journal::is_locked(file)?;
     let mut follower = Follower {
         followed: Followed {
@@ -85,10 +94,12 @@ pub(super) fn follow(
             is_in_use,
             stop: None,
             met: None,
+            vouched: None,
+            chain: seed,
         },
         held_back: Vec::new(),
         version: String::new(),
-        expected,
+        wanted,
     };
     let mut tail = Tail::start(seed);
     let mut read = || {
@@ -126,12 +137,13 @@ struct Follower {
     /// What stands behind the last end, with its bytes.
     held_back: Vec<(Entry, u64)>,
     version: String,
-    expected: Option<Chain>,
+    wanted: Wanted,
 }
 
 impl Follower {
     fn note(&mut self, entry: Entry, at: u64, chain: Chain) {
-        let Follower { followed, held_back, version, expected } = self;
+        let Follower { followed, held_back, version, wanted } = self;
+        followed.chain = chain;
         note(&mut followed.sessions, &entry, chain);
         followed.lines += 1;
         followed.behind += 1;
@@ -139,7 +151,7 @@ impl Follower {
             version.clone_from(&session.version);
         }
         let mut ended = None;
-        if let Entry::Close { at, code, results, unfinished } = &entry {
+        if let Entry::Close { at, code, results, unfinished, report } = &entry {
             ended = Some(*at);
             followed.behind = 0;
             followed.end = Some(End {
@@ -148,12 +160,15 @@ impl Follower {
                 code: *code,
                 results: results.clone(),
                 unfinished: unfinished.clone(),
+                report: report.clone(),
                 version: version.clone(),
             });
         }
-        if *expected == Some(chain) {
-            followed.met = Some(Met { line: followed.lines, session: followed.sessions.len(), ended });
-        }
+        let here = || Met { line: followed.lines, session: followed.sessions.len(), ended };
+        let (met, vouched) = (wanted.expected == Some(chain), wanted.vouched == Some(chain));
+        let (met, vouched) = (met.then(here), vouched.then(here));
+        followed.met = followed.met.or(met);
+        followed.vouched = followed.vouched.or(vouched);
         let is_held_back = ended.is_none() && !followed.is_open();
         let Some(ledger) = &mut followed.ledger else { return };
         if is_held_back {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::journal::Chain;
 use super::super::results::Material;
 use super::super::rundir::{RunDir, SUMMARY};
 use super::super::summary::{SessionFigures, Summary};
@@ -41,12 +42,16 @@ impl Remembered {
         !matches!(self, Remembered::Missing)
     }
 
-    /// The end that it speaks of and no session of the journal has.
-    pub(super) fn lost(&self, sessions: &[SessionFigures]) -> Option<&str> {
+    /// The chain hash that the journal has had.
+    pub(super) fn vouched_for(&self) -> Option<Chain> {
         let Remembered::Read { summary, .. } = self else { return None };
-        let chain = summary.sessions.last()?.chain.as_deref()?;
-        let is_known = |session: &SessionFigures| session.chain.as_deref() == Some(chain);
-        (!sessions.iter().any(is_known)).then_some(chain)
+        summary.vouched_for().and_then(Chain::read)
+    }
+
+    /// The same, if the journal has it no more, or it is none.
+    pub(super) fn lost(&self, followed: &Followed) -> Option<&str> {
+        let Remembered::Read { summary, .. } = self else { return None };
+        followed.vouched.is_none().then(|| summary.vouched_for().unwrap_or("none"))
     }
 
     /// What there is to say of it. `expected` is what the journal comes to, where that can be told.
@@ -66,7 +71,7 @@ impl Remembered {
             }
             Remembered::Read { text, summary } => (text, summary),
         };
-        if let Some(lost) = self.lost(&followed.sessions) {
+        if let Some(lost) = self.lost(followed) {
             let says = format!("speaks of an end that the journal does not have ({lost})");
             return finding(Verdict::Doubtful, says);
         }
@@ -91,9 +96,15 @@ impl Remembered {
             return finding(Verdict::Ok, "has the journal's sessions; another version wrote it".to_owned());
         }
         let wanted = expected.and_then(|expected| {
-            // The directory may have another name by now.
+            // The directory may have another name by now, and a note behind the end may have come
+            // later than this.
             let run_id = if summary.run_id == dir.run_id() { &summary.run_id } else { &expected.run_id };
-            Summary { run_id: run_id.clone(), ..expected.clone() }.text().ok()
+            let is_later = |_: &String| {
+                let end = followed.end.as_ref().map(|end| end.line);
+                followed.vouched.map(|met| met.line) >= end
+            };
+            let chain = summary.chain.clone().filter(is_later).or_else(|| expected.chain.clone());
+            Summary { run_id: run_id.clone(), chain, ..expected.clone() }.text().ok()
         });
         let Some(wanted) = wanted else {
             return finding(
