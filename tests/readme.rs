@@ -111,7 +111,9 @@ fn every_command_works_as_typed() {
             "history" => {
                 expect(place.mailsweep(&args), 0);
             }
-            "status" | "stop" | "resume" | "audit" | "report" | "undo" | "verify" if args.len() > 1 || args[0] != "status" => {
+            "status" | "stop" | "resume" | "audit" | "report" | "undo" | "verify"
+                if args.len() > 1 || args[0] != "status" =>
+            {
                 let ended = place.mailsweep(&args).output().unwrap();
                 let not_a_run = i32::from(Exit::NotARun.code());
                 assert_eq!(code(&ended), not_a_run, "{line}\n{}", stderr(&ended));

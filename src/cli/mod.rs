@@ -38,6 +38,7 @@ mod start;
 mod status;
 mod stop;
 mod survey;
+mod taken_back;
 mod to_do;
 mod undo;
 mod verify;

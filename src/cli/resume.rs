@@ -10,12 +10,13 @@ use super::Failure;
 use super::afterwards::Afterwards;
 use super::args::ResumeArgs;
 use super::ground;
-use super::reach::{self, Reach};
+use super::reach::{self, Kept, Reach};
 use super::reading::ReadingSettings;
 use super::recorded::{Recorded, ServerChoice};
 use super::route::Routing;
 use super::run::{self, runs_dir, state_failure};
 use super::session::{self, Closed, Work};
+use super::settings::Settings;
 use super::show::Live;
 use super::survey::{self, Survey, Surveyor};
 use crate::domain::{Classes, ErrorClass, Exit, Function, Status};
@@ -49,16 +50,11 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let left_out = args.select.which.left_out(&fleet)?;
     let tolerated = args.limits.tolerate.unwrap_or(settings.tolerate);
     let opened = dir.open_journal(&facts, &job)?;
-    if let Some(torn) = opened.torn {
-        live.note(&format!(
-            "the journal's end was torn when the run was killed: {} bytes cut, nothing that had counted",
-            torn.bytes
-        ));
-    }
+    session::note_torn(&opened, &live);
     let mut reading = settings.reading.clone();
     args.guards.put_into(&mut reading);
     reading.check()?;
-    let plan = Plan::new(&job, &opened.ledger, args, &reading);
+    let plan = Plan::new(&job, &opened.ledger, args, &settings, &reading);
     if plan.is_empty() && opened.closed {
         return nothing_to_do(&dir, &facts, &job, &opened, tolerated, live, args);
     }
@@ -67,7 +63,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let mut state = None;
     let (survey, reach, credentials) = if settings.sandbox {
-        let reach = Reach::sandbox(&fleet.servers[0], Some(store), &dir.run_id(), &job)?;
+        let reach = Reach::sandbox(&fleet.servers[0], Kept::In(store), &dir.run_id(), &job)?;
         (Survey::silent(&fleet, &left_out), reach, Vec::new())
     } else {
         let needed = plan.needed(&job, &opened.ledger, &fleet);
@@ -200,7 +196,13 @@ impl Plan {
         self.to_do.is_empty() && self.settled.is_empty() && self.unverified.is_empty() && self.shut.is_empty()
     }
 
-    fn new(job: &Job, ledger: &Ledger, args: &ResumeArgs, reading: &ReadingSettings) -> Plan {
+    fn new(
+        job: &Job,
+        ledger: &Ledger,
+        args: &ResumeArgs,
+        settings: &Settings,
+        reading: &ReadingSettings,
+    ) -> Plan {
         let reads_after = !reading.blind && !reading.no_verify;
         let mut unverified = Vec::new();
         let mut to_do = Vec::new();
@@ -209,13 +211,24 @@ impl Plan {
         for op in 0..u32::try_from(job.operations.len()).unwrap_or(u32::MAX) {
             let What::Call(function) = job.operations[op as usize].what else { continue };
             let ended = ledger.ended(op);
-            if ledger.is_undone(op) {
-                // What had ended stays as it was.
-                if is_waiting(ended) {
-                    let why = "an undo of this run takes its mailbox back";
-                    settled.push(without_call(op, Status::Blocked, Some(ErrorClass::Undone), why));
+            if let Some(aside) = settings.aside(op) {
+                if ended.is_none() {
+                    settled.push(without_call(op, aside.status, Some(aside.class), &aside.error));
                 }
                 continue;
+            }
+            if let Some(undo) = ledger.undone_by(op) {
+                let is_left = matches!(ended, Some((Status::Blocked, Some(ErrorClass::Undone))));
+                let waits = is_waiting(ended);
+                let is_asked_for = args.retry.contains(&ErrorClass::Undone) && (is_left || waits);
+                // What had ended stays as it was.
+                if !is_asked_for {
+                    if waits {
+                        let why = format!("taken back by the undo {}", undo.by);
+                        settled.push(without_call(op, Status::Blocked, Some(ErrorClass::Undone), &why));
+                    }
+                    continue;
+                }
             }
             if !is_taken_up(ended, args) {
                 if reads_after && ledger.is_unverified(op) {

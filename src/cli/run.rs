@@ -53,6 +53,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         plan,
         tolerate: args.limits.tolerate.unwrap_or(ground.config.tolerate),
         shard: args.shard,
+        aside: Vec::new(),
     };
     let fleet = &ground.fleet;
     let facts = RunFacts {

@@ -21,8 +21,8 @@ use crate::engine::{self, ChannelOrder, Foreseen, SessionEnd, Signal, Stop};
 use crate::fleet::Fleet;
 use crate::job::{Job, Source};
 use crate::record::{
-    Asked, Ended, Entry, Journal, JournalRecorder, Ledger, Material, Outcomes, Places, RunDir, RunFacts,
-    SessionEntry, SessionFigures, Stamp, Summary, Tally, is_waiting,
+    Asked, Ended, Entry, Journal, JournalRecorder, Ledger, Material, Opened, Outcomes, Places, RunDir,
+    RunFacts, SessionEntry, SessionFigures, Stamp, Summary, Tally, is_waiting,
 };
 use crate::view;
 
@@ -156,8 +156,7 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
     };
     let stopped = end.stop.map(reason);
     let elapsed = begun.elapsed();
-    let refused = end.servers.iter().enumerate().filter_map(|(server, end)| Some((server, end.refused?)));
-    let refused = refused.collect();
+    let refused = refused(&end);
     match closed {
         Ok((summary, tally)) => {
             // The accounting has the last word.
@@ -183,6 +182,22 @@ pub fn reason(stop: Stop) -> String {
         Stop::Unwritable => "the journal cannot be written",
     }
     .to_owned()
+}
+
+/// The servers that refused a credential: their place in the fleet, and the login's.
+pub fn refused(end: &SessionEnd) -> Vec<(usize, usize)> {
+    let servers = end.servers.iter().enumerate();
+    servers.filter_map(|(server, end)| Some((server, end.refused?))).collect()
+}
+
+/// Tells that a kill had left a journal's end half written.
+pub fn note_torn(opened: &Opened, live: &show::Live) {
+    if let Some(torn) = opened.torn {
+        live.note(&format!(
+            "the journal's end was torn when the run was killed: {} bytes cut, nothing that had counted",
+            torn.bytes
+        ));
+    }
 }
 
 /// Whether a plain `resume` would take this operation up.

@@ -1,5 +1,6 @@
 //! What the flags come to: resolved once, kept in `run.json`, read again by `resume`.
 
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -8,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::args::{CredentialArgs, InputArgs, LimitArgs, MethodArg, ServerArgs, TargetArgs};
 use super::reading::ReadingSettings;
 use super::shard::Shard;
-use crate::domain::Classes;
+use crate::domain::{Classes, ErrorClass, Status};
 use crate::engine::{ChannelOrder, Foreseen, Limits, SomeLimits};
 use crate::fleet::{CredentialSource, Protect, Server};
 use crate::job::InputOptions;
-use crate::record::Plan;
+use crate::record::{Plan, Settled, in_rows, rows_have};
 use crate::uapi::Method;
 
 /// Everything about a run but its input and servers.
@@ -39,9 +40,49 @@ pub struct Settings {
     /// The plan that it is bound to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
+    /// What is not called for, whatever a later session finds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aside: Vec<Aside>,
+}
+
+/// Operations that a run was told to leave, and how they end. That is the run's, and not a session's: one
+/// that was killed before its first record must not do them when it is resumed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Aside {
+    /// How they end.
+    pub status: Status,
+    /// Why.
+    pub class: ErrorClass,
+    /// Why, for people.
+    pub error: String,
+    /// Which: first and last of each row of them.
+    pub ops: Vec<(u32, u32)>,
+}
+
+impl Aside {
+    /// What of this is settled for good.
+    pub fn of(settled: &HashMap<u32, Settled>) -> Vec<Aside> {
+        use ErrorClass::{Excluded, NeedsRelease, NoPriorState};
+        let mut found: BTreeMap<(Status, ErrorClass, &str), Vec<u32>> = BTreeMap::new();
+        for (op, Settled { status, class, error }) in settled {
+            if let Some(class @ (Excluded | NeedsRelease | NoPriorState)) = *class {
+                found.entry((*status, class, error)).or_default().push(*op);
+            }
+        }
+        let aside = found.into_iter().map(|((status, class, error), mut ops)| {
+            ops.sort_unstable();
+            Aside { status, class, error: error.to_owned(), ops: in_rows(ops) }
+        });
+        aside.collect()
+    }
 }
 
 impl Settings {
+    /// How an operation ends that is not called for, whatever else is found.
+    pub fn aside(&self, op: u32) -> Option<&Aside> {
+        self.aside.iter().find(|aside| rows_have(&aside.ops, op))
+    }
+
     /// What the plan has foreseen for an operation; where there is none, that it is called.
     pub fn foreseen(&self, op: u32) -> Foreseen {
         match &self.plan {

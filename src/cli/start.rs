@@ -8,11 +8,11 @@ use anyhow::Context;
 use super::afterwards::Afterwards;
 use super::args::{OutputArgs, StateArgs};
 use super::person::Who;
-use super::reach::{self, Reach};
+use super::reach::{self, Kept, Reach};
 use super::route::Routed;
 use super::run::{finish, state_failure};
 use super::session::{self, Work};
-use super::settings::Settings;
+use super::settings::{Aside, Settings};
 use super::show::{self, Live, Previewed};
 use super::survey::{self, Survey, Surveyor};
 use super::{Failure, held, prepare};
@@ -23,7 +23,7 @@ use crate::record::{Ledger, RunDir, RunFacts, StateDir};
 
 /// What is to be started.
 pub struct Start<'a> {
-    /// What the run is, but for its name.
+    /// What the run is, but for its name and its settings.
     pub facts: RunFacts,
     pub who: Who,
     pub settings: &'a Settings,
@@ -51,7 +51,7 @@ pub struct Start<'a> {
 
 impl Start<'_> {
     /// Carries it out. `route` says where everything goes, once the servers were asked; `before`
-    /// is done when the run is recorded and nothing was sent.
+    /// is done before the run is recorded, so that there is none to be resumed without it.
     pub fn carry_out(
         self,
         mut live: Live,
@@ -77,7 +77,7 @@ impl Start<'_> {
         let mut state = None;
         let mut survey = if settings.sandbox {
             if let Some(store) = &settings.sandbox_in {
-                reach = Some(Reach::sandbox(&fleet.servers[0], Some(store.clone()), &run_id, job)?);
+                reach = Some(Reach::sandbox(&fleet.servers[0], Kept::In(store.clone()), &run_id, job)?);
             }
             Survey::silent(fleet, left_out)
         } else {
@@ -112,17 +112,19 @@ impl Start<'_> {
         }
 
         let dir = RunDir::create(self.run_dir, self.runs_dir, input.name(), at)?;
-        let facts = RunFacts { run_id: dir.run_id(), ..facts };
+        before(&dir)?;
+        let settings = &Settings { aside: Aside::of(&routed.settled), ..settings.clone() };
+        let kept = serde_json::to_value(settings).context("the settings cannot be written down")?;
+        let facts = RunFacts { run_id: dir.run_id(), settings: kept, ..facts };
         dir.write_facts(&facts, input)?;
         let journal = dir.start_journal(&facts)?;
         let reach = match reach {
-            None => Reach::sandbox(&fleet.servers[0], Some(dir.sandbox()), &dir.run_id(), job)?,
+            None => Reach::sandbox(&fleet.servers[0], Kept::In(dir.sandbox()), &dir.run_id(), job)?,
             Some(reach) if settings.sandbox || dir.run_id() == run_id => reach,
             // The name was taken; what reaches the servers' logs must be the run's own.
             Some(_) => Reach::servers(fleet, &credentials, &dir.run_id())?,
         };
         live.note(&format!("run {}", dir.path().display()));
-        before(&dir)?;
         let callable = prepare::callable(job).into_iter();
         let closed = session::carry_out(
             Work {

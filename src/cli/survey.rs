@@ -42,15 +42,6 @@ impl Survey {
     }
 }
 
-impl Survey {
-    /// The same for a second look, of which nothing new is known.
-    pub fn again(&self, fleet: &Fleet, left_out: &[bool]) -> Survey {
-        let mut again = Survey::silent(fleet, left_out);
-        again.heard = self.heard.clone();
-        again
-    }
-}
-
 /// Whom a survey is for.
 pub struct Surveyor<'a> {
     pub fleet: &'a Fleet,

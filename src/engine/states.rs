@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::accounts::Called;
 use super::guard::Changes;
 use super::spec::{Fault, Foreseen, Unverified};
-use crate::domain::{ErrorClass, Function, State, Status};
+use crate::domain::{ErrorClass, Function, State, Status, Target};
 use crate::job::{Job, MailboxId};
 
 /// The states of a job's mailboxes.
@@ -129,7 +129,7 @@ impl<'a> States<'a> {
         if from.looks_only {
             return match is_so {
                 Some(true) => Judged::Unchanged,
-                _ => Judged::End(Status::Planned, None, note(state).to_owned()),
+                _ => Judged::End(Status::Planned, None, note(state, function.target()).to_owned()),
             };
         }
         if from.open && !function.is_repeatable() {
@@ -168,7 +168,10 @@ impl<'a> States<'a> {
             _ => return,
         };
         let state = &mut self.now[operation.mailbox.index()];
-        *state = state.with(target.flag, value);
+        // Whether it is there at all only a call tells, and none was made.
+        if status != Status::Planned || *state != State::ABSENT {
+            *state = state.with(target.flag, value);
+        }
     }
 
     /// How much these operations, each mailbox's in their order, would change; an unknown state
@@ -263,11 +266,11 @@ fn settle_release(is_so: Option<bool>) -> Judged {
 }
 
 /// What a plan says of an operation that it cannot foresee.
-fn note(state: State) -> &'static str {
-    match state {
-        State::ABSENT => "the server does not list this mailbox; the call will tell",
-        State::UNKNOWN | State::NEVER => "its state is not known; the call is made all the same",
-        _ => "",
+fn note(state: State, target: Target) -> &'static str {
+    match state.is(target) {
+        _ if state == State::ABSENT => "the server does not list this mailbox; the call will tell",
+        None => "its state is not known; the call is made all the same",
+        Some(_) => "",
     }
 }
 
@@ -378,8 +381,18 @@ mod tests {
         assert_eq!(states.judge(0, LOOKING), Judged::End(Status::Planned, None, String::new()));
         states.ended(0, Status::Planned, false);
         assert_eq!(states.judge(1, LOOKING), Judged::End(Status::Planned, None, String::new()));
-        let absent = known(&job, &[]).judge(0, LOOKING);
-        assert!(matches!(absent, Judged::End(Status::Planned, None, note) if note.contains("does not list")));
+        let mut absent = known(&job, &[]);
+        for op in [0, 1] {
+            let judged = absent.judge(op, LOOKING);
+            assert!(
+                matches!(judged, Judged::End(Status::Planned, None, note) if note.contains("does not list"))
+            );
+            absent.ended(op, Status::Planned, false);
+        }
+        for state in ["????", "?nnn"] {
+            let judged = known(&job, &[(A, state)]).judge(0, LOOKING);
+            assert!(matches!(judged, Judged::End(Status::Planned, None, note) if note.contains("not known")));
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use crate::domain::{ErrorClass, Function, State, Status};
 use crate::job::{Job, MailboxId, Operation, What};
 
-use super::entry::{Entry, Phase, Session, SessionsEnded, Stamp, StateRead};
+use super::entry::{Entry, Phase, Session, SessionsEnded, Stamp, StateRead, rows_have};
 use super::places::{Place, Places};
 use super::round_trips::RoundTrips;
 
@@ -32,6 +32,19 @@ pub struct Ledger {
     sessions_owed: BTreeSet<u32>,
     /// When each session began.
     starts: Vec<Stamp>,
+    /// The runs that take back part of this one, in their order.
+    undos: Vec<Undo>,
+}
+
+/// A run that takes back part of another one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Undo {
+    /// Its name.
+    pub by: String,
+    /// Its directory.
+    pub dir: String,
+    /// What it takes back: first and last of each row of operations.
+    ops: Vec<(u32, u32)>,
 }
 
 /// What a server was asked, over all sessions, and how the last one left it.
@@ -146,6 +159,7 @@ impl Ledger {
             sessions_ended: BTreeMap::new(),
             sessions_owed: BTreeSet::new(),
             starts: Vec::new(),
+            undos: Vec::new(),
         }
     }
 
@@ -201,12 +215,13 @@ impl Ledger {
                 self.put_sessions_ended(*server, account, Some((ErrorClass::Interrupted, why)));
             }
             Entry::SessionsEnded(ended) => self.note_sessions_ended(ended),
-            Entry::Undone { ops, .. } => {
+            Entry::Undone { by, dir, ops, .. } => {
                 for op in each(ops) {
                     if let Some(slot) = self.slots.get_mut(op as usize) {
                         slot.set(UNDONE, true);
                     }
                 }
+                self.undos.push(Undo { by: by.clone(), dir: dir.clone(), ops: ops.clone() });
             }
             Entry::Try(attempt) => {
                 self.note_round_trip(attempt.server, attempt.ms);
@@ -336,9 +351,20 @@ impl Ledger {
         })
     }
 
-    /// Whether another run takes it back.
+    /// Whether another run takes it back, and it was not begun again since.
     pub fn is_undone(&self, op: u32) -> bool {
         self.slots.get(op as usize).is_some_and(|slot| slot.is(UNDONE))
+    }
+
+    /// The runs that take back part of this one, in their order.
+    pub fn undos(&self) -> &[Undo] {
+        &self.undos
+    }
+
+    /// The run that takes an operation back, if one does.
+    pub fn undone_by(&self, op: u32) -> Option<&Undo> {
+        let is_undone = self.is_undone(op);
+        self.undos.iter().rev().find(|undo| is_undone && rows_have(&undo.ops, op))
     }
 
     fn open_session(&mut self, session: &Session) {
@@ -575,6 +601,7 @@ impl Slot {
         self.set(HOLDS | LACKS, false);
         self.status = None;
         self.class = None;
+        self.set(UNDONE, false);
     }
 
     fn end(&mut self, status: Status, class: Option<ErrorClass>) {
@@ -725,6 +752,26 @@ mod tests {
         let halted = ledger.standing(&job(), 0);
         assert_eq!((halted.status, halted.class), (Status::NotAttempted, Some(ErrorClass::Auth)));
         assert_eq!(halted.reason, Reason::Text("refused".into()));
+    }
+
+    #[test]
+    fn what_is_taken_back_is_known_with_who_does_until_it_is_begun_again() {
+        let undone = |by: &str, ops| {
+            let (by, dir) = (by.to_owned(), format!("/runs/{by}"));
+            Entry::Undone { at: Stamp(50), by, dir, ops }
+        };
+        let mut ledger = Ledger::new(&job());
+        let apply = |ledger: &mut Ledger, entry: Entry| ledger.apply(&entry, 0);
+        for entry in [session(), ended(0, Status::Ok), undone("first", vec![(0, 0)])] {
+            apply(&mut ledger, entry);
+        }
+        let by = |ledger: &Ledger, op| ledger.undone_by(op).map(|undo| undo.by.clone());
+        assert_eq!((by(&ledger, 0).as_deref(), by(&ledger, 1)), (Some("first"), None));
+        apply(&mut ledger, undone("second", vec![(0, 1)]));
+        assert_eq!(by(&ledger, 0).as_deref(), Some("second"));
+        assert_eq!(ledger.ended(0), Some((Status::Ok, None)), "it stays as it was");
+        apply(&mut ledger, Entry::Begin { at: Stamp(60), ops: vec![0] });
+        assert!(!ledger.is_undone(0) && by(&ledger, 0).is_none() && ledger.is_undone(1));
     }
 
     #[test]

@@ -44,12 +44,13 @@ pub use closing::Teller;
 pub use disk::{create_dir, write_whole, write_whole_for_all};
 pub use entry::{
     Asked, Attempt, Ended, Entry, Phase, Session as SessionEntry, SessionsEnded, Stamp, StateRead, in_rows,
+    rows_have,
 };
 pub use facts::{FORMAT, InputFacts, RunFacts, who};
 pub use figures::{Extents, Figures, Listed, MOST_LISTED, Share};
 pub use history::Deed;
 pub use journal::{Chain, Journal, Torn};
-pub use ledger::{Ledger, Reason, ServerTotals, Standing};
+pub use ledger::{Ledger, Reason, ServerTotals, Standing, Undo};
 pub use line::Line;
 pub use look::{Opened, Record, Seen};
 pub use mailbox_end::{Extent, MailboxEnd, Mark, Stage};

@@ -40,7 +40,7 @@ pub fn run(dir: &Path, operations: u32, every: u32, error: &str) {
         host: "desk".into(),
         pid: 1,
         servers: vec!["web01".into(), "web02".into()],
-        limits: serde_json::Value::Null,
+        ..SessionEntry::default()
     };
     let sessions = vec![SessionFigures::begun(&session)];
     let mut journal = dir.start_journal(&facts).unwrap();
@@ -72,7 +72,13 @@ pub fn run(dir: &Path, operations: u32, every: u32, error: &str) {
     let file = journal.handle().unwrap();
     let kept = dir.input().unwrap();
     let outcomes = Outcomes::Done { ledger: &ledger, journal: &file };
-    let material = Material { job: &job, input: &kept, options: &facts.input.options, outcomes };
+    let material = Material {
+        job: &job,
+        input: &kept,
+        options: &facts.input.options,
+        tolerated: facts.tolerated(),
+        outcomes,
+    };
     dir.close(&facts, &material, &mut journal, sessions, |_| Exit::Incomplete, &mailsweep::view::report)
         .unwrap();
 }
