@@ -146,11 +146,11 @@ impl World {
                 verdicts.resize(items.len(), None);
                 Together { verdicts, reached, ..Together::unanswered(0) }
             }
-            Manner::LostAfter if number % 2 == 0 => {
+            Manner::LostAfter if number.is_multiple_of(2) => {
                 all(items);
                 whole(Verdict::Open { class: ErrorClass::Connect, error: "lost".into() })
             }
-            Manner::TimesOutHalfway if number % 2 == 0 => {
+            Manner::TimesOutHalfway if number.is_multiple_of(2) => {
                 all(&items[..items.len() / 2]);
                 tokio::time::sleep(Duration::from_secs(60)).await;
                 whole(Verdict::Open { class: ErrorClass::Timeout, error: "no answer".into() })
@@ -161,7 +161,7 @@ impl World {
                 Together { verdicts, reached: Some(items.len()), ..Together::unanswered(0) }
             }
             Manner::Refuses => Together { refusal: Some("no batches here".into()), ..whole(Verdict::Done) },
-            Manner::Throttles if number % 3 == 0 => {
+            Manner::Throttles if number.is_multiple_of(3) => {
                 whole(Verdict::Throttled { after: None, error: "busy".into() })
             }
             Manner::LostAfter | Manner::TimesOutHalfway | Manner::Throttles => {

@@ -382,7 +382,7 @@ mod tests {
             rate: Some(Rate::per_second(100 + n)),
             burst: NonZeroU32::new(20 + n),
             jobs: NonZeroU32::new(30 + n),
-            batch: None,
+            batch: Some(Batch::Size(NonZeroU32::MIN.saturating_add(9 + n))),
             retries: Some(40 + n),
             max_errors: Some(MaxErrors::Count(u64::from(50 + n))),
             max_outage: Some(Duration::from_secs(u64::from(600 + n))),

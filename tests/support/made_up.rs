@@ -48,7 +48,7 @@ pub fn run(dir: &Path, operations: u32, every: u32, error: &str) {
     let mut note = |entry: Entry| {
         let line = journal.append(&entry, 0);
         ledger.apply(&entry, line);
-        if line % 997 == 0 {
+        if line.is_multiple_of(997) {
             journal.flush().unwrap();
         }
     };
@@ -64,7 +64,7 @@ pub fn run(dir: &Path, operations: u32, every: u32, error: &str) {
         let status = if failed { Status::Failed } else { Status::Ok };
         let class = failed.then_some(ErrorClass::Api);
         let error = if failed { format!("{error} (case {op})") } else { String::new() };
-        let server = Some(u16::from(op % ACCOUNTS % 3 == 0));
+        let server = Some(u16::from((op % ACCOUNTS).is_multiple_of(3)));
         let (ms, http) = (Some(40 + op % 90 + if op % 50 == 0 { 700 } else { 0 }), Some(200));
         note(Entry::End(Ended { at: at(op * 2), op, server, ms, status, class, http, error: error.into() }));
     }

@@ -16,10 +16,16 @@ pub struct HelpArgs {
 pub const ERRORS: &str = "errors";
 
 /// What there is help about.
-const TOPICS: [&str; 12] = [
+const TOPICS: [&str; 18] = [
     ERRORS,
     "run",
+    "plan",
     "resume",
+    "undo",
+    "verify",
+    "audit",
+    "report",
+    "history",
     "status",
     "runs",
     "stop",
