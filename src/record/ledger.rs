@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use crate::domain::{ErrorClass, Function, State, Status};
 use crate::job::{Job, MailboxId, Operation, What};
 
-use self::slot::{BEGUN, HOLDS, LACKS, OPEN, SHUTS_LOGIN, Slot, UNDER_WAY, UNDONE};
+use self::slot::{BEGUN, HOLDS, LACKS, OPEN, SHUTS_LOGIN, Slot, UNCLEAR, UNDER_WAY, UNDONE};
 use super::entry::{Entry, Phase, Session, SessionsEnded, Stamp, StateRead, rows_have};
 use super::places::{Place, Places};
 use super::round_trips::RoundTrips;
@@ -172,10 +172,9 @@ impl Ledger {
                     self.note_shut(op);
                 }
                 self.note_proof(holds, lacks);
-                for op in each(holds).chain(each(lacks)).chain(each(unclear)) {
-                    // Nothing was called since: what was read before is what is there.
-                    if let Some(slot) = self.slots.get(op as usize) {
-                        self.after[slot.mailbox.index()] = self.readings[slot.mailbox.index()];
+                for op in each(unclear) {
+                    if let Some(slot) = self.slots.get_mut(op as usize) {
+                        slot.set(UNCLEAR, true);
                     }
                 }
             }
@@ -315,7 +314,7 @@ impl Ledger {
                 Some(Status::Failed) => slot.is(OPEN),
                 _ => false,
             };
-            let was_read = slot.verified().is_some() || self.after[slot.mailbox.index()].was_read();
+            let was_read = slot.is(HOLDS | LACKS | UNCLEAR) || self.after[slot.mailbox.index()].was_read();
             slot.is(BEGUN) && may_have_effect && !was_read
         })
     }
@@ -479,7 +478,11 @@ impl Ledger {
         let before = if is_settled { slot.before } else { self.reading(slot.mailbox) };
         let after = match slot.status {
             Some(Status::Unchanged) => slot.before,
-            _ if slot.is(BEGUN) => self.after[slot.mailbox.index()],
+            _ if slot.is(BEGUN) => match self.after[slot.mailbox.index()] {
+                // A reading before another call has told what became of this one.
+                State::NEVER if slot.verified().is_some() => self.reading(slot.mailbox),
+                after => after,
+            },
             _ => State::NEVER,
         };
         Standing {

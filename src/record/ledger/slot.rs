@@ -37,6 +37,8 @@ pub(super) const SHUTS_LOGIN: u8 = 1 << 4;
 pub(super) const HOLDS: u8 = 1 << 5;
 /// That reading says that it does not.
 pub(super) const LACKS: u8 = 1 << 6;
+/// It does not tell, and neither would another one.
+pub(super) const UNCLEAR: u8 = 1 << 7;
 
 impl Slot {
     /// Whether it has any of these marks.
@@ -62,7 +64,7 @@ impl Slot {
 
     pub fn begin(&mut self) {
         self.set(UNDER_WAY | BEGUN, true);
-        self.set(HOLDS | LACKS, false);
+        self.set(HOLDS | LACKS | UNCLEAR, false);
         self.status = None;
         self.class = None;
         self.set(UNDONE, false);
