@@ -13,10 +13,14 @@ const MAILBOXES: usize = 3;
 
 /// A run of two sessions that have ended, on a server that is there still.
 fn ended() -> (Place, Sandbox) {
+    ended_with(MAILBOXES)
+}
+
+fn ended_with(mailboxes: usize) -> (Place, Sandbox) {
     let place = Place::new();
     let fails = Rule::new(Fault::ApiFailure("=Busy, ü".into())).email("user001");
-    let sandbox = server(MAILBOXES, 0, Script::of([fails.function("suspend_login")]));
-    let text = job(MAILBOXES).replace("channel\n", "channel,note\n").replace("outgoing\n", "outgoing,0815\n");
+    let sandbox = server(mailboxes, 0, Script::of([fails.function("suspend_login")]));
+    let text = job(mailboxes).replace("channel\n", "channel,note\n").replace("outgoing\n", "outgoing,0815\n");
     place.write("job.csv", text);
     expect(place.run_against(&sandbox.url(), &["--rate", "none", "--jobs", "1"]), 1);
     expect(place.mailsweep(&["resume", "run", "--retry-failed"]), 1);
@@ -105,7 +109,7 @@ fn altered(journal: &[String]) -> Vec<(String, usize, String)> {
 
 #[test]
 fn no_line_can_be_changed_lost_added_or_swapped_and_no_end_cut_off() {
-    let (place, sandbox) = ended();
+    let (place, sandbox) = ended_with(2);
     assert_eq!(audit(&place).code, 0, "{}", audit(&place).told);
     let journal = lines(&place.read("run/journal.jsonl"));
     assert!(
@@ -141,7 +145,7 @@ fn no_line_can_be_changed_lost_added_or_swapped_and_no_end_cut_off() {
 
 #[test]
 fn of_a_run_that_has_not_ended_resume_takes_what_audit_calls_a_torn_end_and_nothing_else() {
-    let (place, _sandbox) = ended();
+    let (place, _sandbox) = ended_with(2);
     let journal = lines(&place.read("run/journal.jsonl"));
     let first_end = journal.iter().position(|line| line.contains("\"t\":\"close\"")).unwrap();
     for file in ["results.csv", "unfinished.csv", "summary.json"] {
@@ -178,7 +182,7 @@ fn of_a_run_that_has_not_ended_resume_takes_what_audit_calls_a_torn_end_and_noth
             std::fs::write(path, bytes).unwrap();
         }
     }
-    assert!(torn > 10 && refused > 10, "{torn} taken up, {refused} refused");
+    assert!(torn > 5 && refused > 5, "{torn} taken up, {refused} refused");
 }
 
 #[test]
