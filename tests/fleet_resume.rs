@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use fleet::{called, cpanel, logins, many, misbehaving, serve, serve_slowly, whm};
 use mailsweep::sandbox::{Fault, Rule, Sandbox, Script};
-use support::{ENDED, Place, expect, stderr};
+use support::{ENDED, Place, assert_rate_is_kept, expect, stderr};
 
 const IN_USE: &str = "not_attempted/server_in_use";
 const EXCLUDED: &str = "not_attempted/excluded";
@@ -292,13 +292,15 @@ fn a_killed_run_leaves_its_servers_free() {
 }
 
 #[test]
-fn two_runs_that_wait_for_each_others_servers_both_end_and_never_share_one() {
+fn two_runs_started_at_once_on_overlapping_fleets_take_turns_and_keep_the_rate() {
+    const MAILBOXES: usize = 20;
     let place = Place::new();
-    let lists = ["a", "b"].map(|run| (0..8).map(|i| format!("{run}{i}@{{}} ")).collect::<String>());
+    let lists = ["a", "b"].map(|run| (0..MAILBOXES).map(|i| format!("{run}{i}@{{}} ")).collect::<String>());
     let mailboxes = |domain: &str| lists.each_ref().map(|list| list.replace("{}", domain)).concat();
-    let servers = [0, 1, 2].map(|n| serve_slowly(&[("acc", &mailboxes(&format!("d{n}.example")))], 15));
-    let entry = |n: usize| whm(&format!("s{n}"), &servers[n].url());
-    // In opposite orders, and with the one in the middle common to both.
+    let servers = [0, 1, 2].map(|n| serve_slowly(&[("acc", &mailboxes(&format!("d{n}.example")))], 5));
+    // Each run could send all at once: together they may not.
+    let entry = |n: usize| whm(&format!("s{n}"), &servers[n].url()) + "rate = \"10/s\"\nburst = 21\n";
+    // In opposite orders, and with two common to both.
     place.configure_as("a.toml", &[entry(0), entry(1), entry(2)]);
     place.configure_as("b.toml", &[entry(2), entry(1)]);
     let mut children = Vec::new();
@@ -308,7 +310,7 @@ fn two_runs_that_wait_for_each_others_servers_both_end_and_never_share_one() {
         place.write(run, logins(&own.iter().map(String::as_str).collect::<Vec<_>>()));
         let config = format!("{run}.toml");
         let mut command = place.fleet_run_of(run, &format!("run-{run}"), &["--wait", "30s"]);
-        command.args(["--config", &config, "--jobs", "2"]);
+        command.args(["--config", &config]);
         children.push(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     }
     for mut child in children {
@@ -316,9 +318,10 @@ fn two_runs_that_wait_for_each_others_servers_both_end_and_never_share_one() {
     }
     for (n, server) in servers.iter().enumerate() {
         let whose: Vec<u8> = called(server).iter().map(|address| address.as_bytes()[0]).collect();
-        assert_eq!(whose.len(), if n == 0 { 8 } else { 16 });
+        assert_eq!(whose.len(), if n == 0 { MAILBOXES } else { 2 * MAILBOXES });
         let turns = whose.windows(2).filter(|pair| pair[0] != pair[1]).count();
         assert!(turns <= 1, "two runs at once at server {n}: {whose:?}");
+        assert_rate_is_kept(&server.requests(), 10.0, 21.0);
     }
 }
 

@@ -4,31 +4,11 @@ mod support;
 
 use std::time::Duration;
 
-use mailsweep::sandbox::{Fault, Request, Rule, Sandbox, Script};
-use support::{Place, expect, job, server, stderr};
+use mailsweep::sandbox::{Fault, Rule, Sandbox, Script};
+use support::{Place, assert_rate_is_kept, expect, job, server, stderr};
 
 const RATE: f64 = 50.0;
 const BURST: f64 = 2.0;
-
-/// The promise is kept on the client's clock, at the moment when a cell is taken. What is seen here
-/// is when the request's head was read on the other side: later by the journal, the connection and
-/// both processes' turns on a busy machine, and not always by the same. A window seen here can hold
-/// what the client sent in one that was longer by the difference of two such delays. Without a limit
-/// the calls below would all come within a few of these, so that the promise is still put to a test.
-const DELAY_DIFFERENCE_S: f64 = 0.5;
-
-/// Checks every window that begins and ends with a request.
-fn assert_never_exceeded(requests: &[Request], rate: f64, burst: f64) {
-    let times: Vec<f64> = requests.iter().map(|request| request.started.as_secs_f64()).collect();
-    for first in 0..times.len() {
-        for last in first..times.len() {
-            let window = times[last] - times[first];
-            let most = rate * (window + DELAY_DIFFERENCE_S) + burst;
-            let seen = last - first + 1;
-            assert!(seen as f64 <= most, "{seen} requests in {window:.3} s from {:.3} s on", times[first]);
-        }
-    }
-}
 
 fn run(mailboxes: usize, script: Script, flags: &[&str], expected: i32) -> (Place, Sandbox) {
     let place = Place::new();
@@ -45,7 +25,7 @@ fn no_window_holds_more_than_the_rate_and_the_burst() {
     let (_place, sandbox) = run(75, Script::default(), &[], 0);
     let requests = sandbox.requests();
     assert_eq!(requests.len(), 150);
-    assert_never_exceeded(&requests, RATE, BURST);
+    assert_rate_is_kept(&requests, RATE, BURST);
 }
 
 #[test]
@@ -56,7 +36,7 @@ fn tries_in_vain_are_calls_too() {
     let (place, sandbox) = run(75, Script::of(rules), &["--max-errors", "1000"], 0);
     let requests = sandbox.requests();
     assert_eq!(requests.len(), 200);
-    assert_never_exceeded(&requests, RATE, BURST);
+    assert_rate_is_kept(&requests, RATE, BURST);
     let attempts: u32 = place.column("run", "attempts").iter().map(|n| n.parse::<u32>().unwrap()).sum();
     assert_eq!(attempts, 200, "the results count them too");
     assert_eq!(place.summary("run")["servers"][0]["requests"], 200);
@@ -65,7 +45,7 @@ fn tries_in_vain_are_calls_too() {
 #[test]
 fn a_larger_burst_is_what_was_asked_for_and_comes_once() {
     let (_place, sandbox) = run(75, Script::default(), &["--burst", "40"], 0);
-    assert_never_exceeded(&sandbox.requests(), RATE, 40.0);
+    assert_rate_is_kept(&sandbox.requests(), RATE, 40.0);
 }
 
 #[test]
@@ -77,7 +57,7 @@ fn a_resume_begins_with_a_rate_of_its_own_and_keeps_it() {
     expect(place.run_against(&sandbox.url(), &flags), 3);
     let before = sandbox.requests().len();
     expect(place.mailsweep(&["resume", "run", "--retry-failed"]), 0);
-    assert_never_exceeded(&sandbox.requests()[before..], RATE, BURST);
+    assert_rate_is_kept(&sandbox.requests()[before..], RATE, BURST);
     assert_eq!(place.column("run", "status"), ["ok"; 120]);
 }
 

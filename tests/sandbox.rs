@@ -86,6 +86,7 @@ fn what_belongs_to_a_fleet_needs_one_and_ports_end_somewhere() {
         (&["--tls"], "--servers"),
         (&["--servers", "0"], "1..=99"),
         (&["--capacity", "4"], "WORKERSxMS"),
+        (&["--capacity-later", "4x5"], "TIME=WORKERSxMS"),
         (&["--servers", "3", "--port", "65534"], "not enough ports"),
     ] {
         let ended = place.mailsweep(&[&["sandbox"], args].concat()).output().unwrap();

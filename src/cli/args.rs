@@ -1,5 +1,6 @@
 //! The command line as typed. Nothing here decides: [`super::settings`] makes settings of it.
 
+mod afterwards;
 mod audit;
 mod check;
 mod history;
@@ -8,6 +9,7 @@ mod later;
 mod limits;
 mod output;
 mod plan;
+mod report;
 mod sandbox;
 mod select;
 mod server;
@@ -21,6 +23,7 @@ use super::reading::{GuardArgs, ReadingArgs};
 use crate::domain::ErrorClass;
 use input::channels;
 
+pub use afterwards::AfterwardsArgs;
 pub use audit::AuditArgs;
 pub use check::CheckArgs;
 pub use history::HistoryArgs;
@@ -29,6 +32,7 @@ pub use later::{UndoArgs, VerifyArgs};
 pub use limits::LimitArgs;
 pub use output::{LogFormatArg, OutputArgs};
 pub use plan::PlanArgs;
+pub use report::ReportArgs;
 pub use sandbox::SandboxArgs;
 pub use select::{SelectArgs, StateArgs, WhichArgs};
 pub use server::{CredentialArgs, MethodArg, ServerArgs, TargetArgs};
@@ -77,6 +81,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Check without a connection that a run's record is whole and agrees with itself.
     Audit(AuditArgs),
+    /// Write a run's report again, and a workbook of it.
+    Report(ReportArgs),
     /// List everything that runs have done to one mailbox.
     History(HistoryArgs),
     /// Ask each server whether it can be reached, takes its credential, and until when.
@@ -142,6 +148,9 @@ pub struct RunArgs {
 
     #[command(flatten)]
     pub output: OutputArgs,
+
+    #[command(flatten)]
+    pub afterwards: AfterwardsArgs,
 }
 
 const RUN_EXAMPLES: &str = "\
@@ -197,6 +206,9 @@ pub struct ResumeArgs {
 
     #[command(flatten)]
     pub output: OutputArgs,
+
+    #[command(flatten)]
+    pub afterwards: AfterwardsArgs,
 }
 
 fn error_class(text: &str) -> Result<ErrorClass, String> {

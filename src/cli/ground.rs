@@ -89,10 +89,12 @@ impl Ground {
     /// Says that there is none, and how to name one.
     fn no_server(&self) -> String {
         let none = match &self.path {
-            Some(path) => format!("no server: {} has no [[server]]", path.display()),
-            None => "no server: there is no mailsweep.toml here".to_owned(),
+            Some(path) => format!("no server: {} has no [[server]]: add one", path.display()),
+            None => {
+                "no server: there is no mailsweep.toml here; give its place with --config FILE".to_owned()
+            }
         };
-        format!("{none}; name one with --server https://HOST:2083 --user ACCOUNT --token-file FILE")
+        format!("{none}, or name one with --server https://HOST:2083 --user ACCOUNT --token-file FILE")
     }
 
     /// The configured names, where rows may give them.

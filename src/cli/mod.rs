@@ -2,6 +2,7 @@
 //!
 //! This room builds the parts that the others own and ties them together. No flag is known below it.
 
+mod afterwards;
 mod args;
 mod audit;
 mod check;
@@ -17,6 +18,7 @@ mod prepare;
 mod reach;
 mod reading;
 mod recorded;
+mod report;
 mod resume;
 mod route;
 mod run;
@@ -57,6 +59,7 @@ pub fn main() -> Exit {
         Command::Undo(args) => (undo::undo(args), Voice::from(&args.output)),
         Command::Verify(args) => (verify::verify(args), Voice::from(&args.output)),
         Command::Audit(args) => (audit::audit(args), Voice::from(args)),
+        Command::Report(args) => (report::report(args), Voice::default()),
         Command::History(args) => (history::history(args), Voice::default()),
         Command::Check(args) => (check::check(args), Voice::from(args)),
         Command::Sandbox(args) => (sandbox::serve(args), Voice::default()),

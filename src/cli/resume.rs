@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 
 use super::Failure;
+use super::afterwards::Afterwards;
 use super::args::ResumeArgs;
 use super::ground;
 use super::reach::{self, Reach};
@@ -28,6 +29,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let lists = args.select.lists()?;
     let mut live = Live::start(&args.output);
     let (config, _) = ground::config(args.config.as_deref(), false)?;
+    let afterwards = Afterwards::new(&args.afterwards, &config)?;
     let runs_dir = runs_dir(&config);
     let (dir, facts) = match &args.run_dir {
         Some(named) => RunDir::open(named, &runs_dir)?,
@@ -152,7 +154,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     }
     // Idle connections are not waited for.
     runtime.shutdown_background();
-    run::finish(live, &dir, &args.output, closed)
+    run::finish(live, &dir, &facts, &args.output, &afterwards, closed)
 }
 
 /// The flags that say what is taken up.
@@ -304,7 +306,8 @@ fn nothing_to_do(
     live.note(&format!("{} is through: there is nothing to resume", dir.path().display()));
     let (elapsed, stopped, again, refused) = (Duration::ZERO, None, Vec::new(), Vec::new());
     let closed = Closed { exit, summary, tally, left: 0, stopped, elapsed, again, refused };
-    run::finish(live, dir, &args.output, closed)
+    // Nothing has happened that anybody else would have to know.
+    run::finish(live, dir, facts, &args.output, &Afterwards::default(), closed)
 }
 
 /// The newest run that can be resumed, if it is not older than a day.

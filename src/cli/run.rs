@@ -7,9 +7,11 @@ use std::time::Instant;
 
 use anyhow::Context;
 
+use super::afterwards::Afterwards;
 use super::args::RunArgs;
 use super::ground::Ground;
 use super::prepare::{self, Prepared};
+use super::report::check_place;
 use super::route::{Routed, Routing};
 use super::session::{self, Closed};
 use super::settings::Settings;
@@ -35,6 +37,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     check_output(&args.output)?;
     let Prepared { ground, left_out, lists, input, options, job } =
         Prepared::new(&args.job, &args.input, &args.server, &args.limits, &args.select, args.dry_run)?;
+    let afterwards = Afterwards::new(&args.afterwards, &ground.config)?;
     let who = args.who.who_and_why(&ground.config)?;
     let plan = args.plan.as_ref().map(|path| Plan::read(path, &job, &options)).transpose();
     let plan = plan.map_err(|fault| Failure::new(Exit::Usage, fault))?;
@@ -95,6 +98,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         run_dir: args.run_dir.as_deref(),
         others: &args.state,
         output: &args.output,
+        afterwards: &afterwards,
         yes: args.yes,
         named: &args.job,
         title: format!("About to carry out {}:", input.name()),
@@ -107,11 +111,13 @@ pub fn state_failure(fault: crate::record::StateError) -> Failure {
     Failure::new(fault.exit(), fault)
 }
 
-/// The last things that `run` and `resume` do alike: results elsewhere, summary, exit code.
+/// The last things that `run`, `resume` and `undo` do alike: results elsewhere, others told, summary, exit code.
 pub fn finish(
     live: Live,
     dir: &RunDir,
+    facts: &RunFacts,
     output: &super::args::OutputArgs,
+    afterwards: &Afterwards,
     mut closed: Closed,
 ) -> Result<Exit, Failure> {
     let mut exit = closed.exit;
@@ -124,6 +130,7 @@ pub fn finish(
         exit = exit.worse(Exit::Incomplete);
         closed.summary.exit_code = exit.code();
     }
+    afterwards.tell(dir, &facts.input.name, &closed.summary, &closed.tally, &live);
     live.close(dir, output, &closed, exit);
     Ok(exit)
 }
@@ -134,11 +141,7 @@ pub fn check_output(output: &super::args::OutputArgs) -> anyhow::Result<()> {
     let both = output.json && output.output.as_deref() == Some(Path::new("-"));
     anyhow::ensure!(!both, "--output - and --json would both write to standard output: give --output a file");
     let Some(to) = output.output.as_deref().filter(|to| *to != Path::new("-")) else { return Ok(()) };
-    let shown = to.display();
-    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    anyhow::ensure!(parent.is_dir(), "--output {shown}: there is no directory {}", parent.display());
-    anyhow::ensure!(!to.is_dir(), "--output {shown} is a directory: name a file in it");
-    Ok(())
+    check_place("--output", to)
 }
 
 fn copy_results(dir: &RunDir, to: &Path) -> std::io::Result<()> {
@@ -208,8 +211,10 @@ fn rehearse(
         chain: None,
     };
     let summary = dir.summarise(&material, &tally, vec![session], exit, ended);
+    dir.write_report(&material.report(&facts, &summary, &tally, None), &crate::view::report)?;
     dir.write_summary(&summary)?;
     let (elapsed, stopped, again, refused) = (begun.elapsed(), None, Vec::new(), Vec::new());
     let closed = Closed { exit, summary, tally, left: 0, stopped, elapsed, again, refused };
-    finish(live, &dir, &args.output, closed)
+    // A rehearsal is nobody else's business.
+    finish(live, &dir, &facts, &args.output, &Afterwards::default(), closed)
 }

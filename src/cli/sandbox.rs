@@ -27,10 +27,18 @@ pub fn serve(args: &SandboxArgs) -> Result<Exit, Failure> {
         return sandbox_fleet::serve(args, servers, &script, &dir);
     }
     let world = World::seeded(args.seed);
-    let (latency, seed, port, capacity) = (args.latency, args.seed, args.port, args.capacity);
-    let log_requests = false;
-    let options =
-        Options { port, world, latency, seed, script, log_requests, capacity, ..Options::default() };
+    let port = args.port;
+    let options = Options {
+        port,
+        world,
+        latency: args.latency,
+        seed: args.seed,
+        script,
+        log_requests: false,
+        capacity: args.capacity,
+        capacity_later: args.capacity_later,
+        ..Options::default()
+    };
     let sandbox = Sandbox::start(options).with_context(|| {
         format!("the sandbox cannot listen on port {port} of loopback; try another --port")
     })?;

@@ -42,6 +42,7 @@ pub(super) fn serve(args: &SandboxArgs, servers: u16, script: &Script, dir: &Pat
             script: script.clone(),
             log_requests: false,
             capacity: args.capacity,
+            capacity_later: args.capacity_later,
             tls: authority.clone().map(|authority| Tls { authority: Some(authority), ..Tls::default() }),
             ..Options::default()
         };

@@ -24,6 +24,7 @@ use crate::record::{
     Asked, Ended, Entry, Journal, JournalRecorder, Ledger, Material, Outcomes, Places, RunDir, RunFacts,
     SessionEntry, SessionFigures, Stamp, Summary, Tally,
 };
+use crate::view;
 
 /// What a session works on.
 pub struct Work<'a> {
@@ -133,10 +134,17 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
     let closed = match fault {
         Some(fault) => Err(fault),
         None => dir
-            .close(&material, &mut journal, sessions.clone(), |tally| {
-                exit = decide(&end, tally, &ledger);
-                exit
-            })
+            .close(
+                work.facts,
+                &material,
+                &mut journal,
+                sessions.clone(),
+                |tally| {
+                    exit = decide(&end, tally, &ledger);
+                    exit
+                },
+                &view::report,
+            )
             .map_err(|fault| fault.to_string()),
     };
     let stopped = end.stop.map(reason);

@@ -47,7 +47,7 @@ impl Settings {
 
 /// The variables that serve `--server`.
 pub const TOKEN_VARIABLE: &str = "MAILSWEEP_TOKEN";
-const PASSWORD_VARIABLE: &str = "MAILSWEEP_PASSWORD";
+pub const PASSWORD_VARIABLE: &str = "MAILSWEEP_PASSWORD";
 
 impl InputArgs {
     pub fn options(&self) -> InputOptions {

@@ -289,6 +289,10 @@ fn what_is_about_to_happen(
             operations: share.calls[function as usize],
             mailboxes: share.mailboxes[function as usize],
         }));
+        if server.is_none() && fleet.servers.len() > 1 {
+            // How long it takes depends on which of them it belongs to.
+            continue;
+        }
         let own = server.or(fleet.servers.first()).map(|server| &server.limits);
         let own = own.cloned().unwrap_or_default();
         limits.push(ServerLimits {
@@ -339,7 +343,11 @@ fn failure_lines(tally: &Tally) -> impl Iterator<Item = FailureLine> {
 fn closing(dir: &RunDir, closed: &Closed) -> Closing {
     let Closed { summary, tally, .. } = closed;
     // After a fault of the disk not all of them may be there.
-    let mut files = vec![("results".to_owned(), dir.results()), ("unfinished".to_owned(), dir.unfinished())];
+    let mut files = vec![
+        ("results".to_owned(), dir.results()),
+        ("unfinished".to_owned(), dir.unfinished()),
+        ("report".to_owned(), dir.report()),
+    ];
     files.retain(|(_, path)| path.exists());
     files.push(("everything".to_owned(), dir.path().to_owned()));
     let resume = |more: &[&str]| command(dir, "resume", more);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
+use super::afterwards::Afterwards;
 use super::args::{OutputArgs, StateArgs};
 use super::person::Who;
 use super::reach::{self, Reach};
@@ -38,6 +39,7 @@ pub struct Start<'a> {
     pub run_dir: Option<&'a Path>,
     pub others: &'a StateArgs,
     pub output: &'a OutputArgs,
+    pub afterwards: &'a Afterwards,
     /// Whether nobody is asked.
     pub yes: bool,
     /// The job as it was named: `-` leaves the terminal to be asked at, not standard input.
@@ -149,6 +151,6 @@ impl Start<'_> {
         }
         // Idle connections are not waited for.
         runtime.shutdown_background();
-        finish(live, &dir, self.output, closed)
+        finish(live, &dir, &facts, self.output, self.afterwards, closed)
     }
 }

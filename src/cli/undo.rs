@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 
+use super::afterwards::Afterwards;
 use super::args::UndoArgs;
 use super::ground::names;
 use super::recorded::{Recorded, ServerChoice};
@@ -37,6 +38,7 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
         limits: args.limits.some(),
     };
     let run = Recorded::open(&args.run_dir, &choice, "undo")?;
+    let afterwards = Afterwards::new(&args.afterwards, &run.config)?;
     let who = args.who.who_and_why(&run.config)?;
     let left_out = args.select.which.left_out(&run.fleet)?;
     let mut opened = run.dir.open_journal(&run.facts, &run.job)?;
@@ -104,6 +106,7 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
         run_dir: args.into.as_deref(),
         others: &args.state,
         output: &args.output,
+        afterwards: &afterwards,
         yes: args.yes,
         named: Path::new(""),
         title: format!("About to undo {shown}:"),

@@ -314,12 +314,13 @@ impl Asker<'_> {
                 Step::End(_, None) => return Ok(reading.found),
                 Step::End(_, Some(class)) => return Err((class, error)),
                 Step::Halt(class) => {
-                    let said = if class == ErrorClass::Auth {
-                        "the server refused the credential".to_owned()
+                    let is_refusal = class == ErrorClass::Auth;
+                    let reason = if is_refusal {
+                        format!("the server refused the credential: {error}")
                     } else {
-                        class.to_string()
+                        error
                     };
-                    return Err(self.halt(class, format!("{said}: {error}")));
+                    return Err(self.halt(class, reason));
                 }
                 Step::UsedUp(_, class) if is_proven => return Err((class, error)),
                 Step::UsedUp(_, class) => {

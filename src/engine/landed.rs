@@ -116,6 +116,7 @@ impl Run<'_, '_> {
         }
         match bad {
             Bad::Halt(class, reason) if error.is_empty() => self.halt(index, class, reason),
+            Bad::Halt(class, reason) if reason.is_empty() => self.halt(index, class, error),
             Bad::Halt(class, reason) => self.halt(index, class, format!("{reason}: {error}")),
             Bad::Outage => {
                 let limit = humantime::format_duration(self.lanes[index].limits.max_outage);
@@ -395,6 +396,7 @@ fn halt_reason(verdict: &Verdict, good_answers: u64) -> String {
             "the server refused the credential after {n} good answers, \
              so it is likely one account or a firewall, not the token"
         ),
-        _ => "TLS".to_owned(),
+        // The words of TLS say enough.
+        _ => String::new(),
     }
 }

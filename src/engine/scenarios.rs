@@ -468,26 +468,44 @@ async fn a_release_that_may_have_gone_out_is_not_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_server_costs_the_others_nothing() {
-    let job = job(200);
+async fn bad_servers_cost_nine_good_ones_nothing() {
+    const GOOD: usize = 9;
+    let job = job(1300);
+    let ops = |n: usize| 100 * n as u32..100 * (n as u32 + 1);
+    let limits = || limits("10/s", 4);
     let alone = {
         let server = Server::new(|_, _| done());
         let (_keep, signals) = mpsc::unbounded_channel();
-        play(&job, vec![lane("good", &server, 0..100, limits("10/s", 4))], 1, signals).await.took
+        play(&job, vec![lane("good", &server, ops(0), limits())], 1, signals).await.took
     };
-    let (good, dead) = (Server::new(|_, _| done()), Server::new(|_, _| timed_out()));
-    let (_keep, signals) = mpsc::unbounded_channel();
-    let lanes = vec![
-        lane("dead", &dead, 100..200, limits("10/s", 4)),
-        lane("good", &good, 0..100, limits("10/s", 4)),
+    let good: Vec<Server<'_>> = (0..GOOD).map(|_| Server::new(|_, _| done())).collect();
+    let expired = Verdict::NotSent { class: ErrorClass::Tls, error: "expired".into(), lasting: true };
+    let bad = [
+        Server::new(|_, _| no_connection()),
+        Server::new(|_, _| timed_out()),
+        Server::new(|_, _| refused()),
+        Server::new(move |_, _| (QUICK, expired.clone())),
     ];
-    let outcome = play(&job, lanes, 1, signals).await;
-    let last = good.seen.borrow().iter().filter_map(|s| s.until).max().unwrap();
-    let first = good.seen.borrow()[0].from;
-    assert!(last - first <= alone + Duration::from_millis(1), "{:?} against {alone:?}", last - first);
-    assert_eq!(outcome.count(Status::Ok, None), 100);
-    assert_eq!(outcome.halted(), Some(ErrorClass::Timeout));
-    assert_eq!(outcome.end.servers[1].halted, None);
+    // The bad ones first: then they would come before the others wherever it matters.
+    let lanes = bad.iter().chain(&good).enumerate();
+    let lanes = lanes.map(|(n, server)| lane(&format!("s{n}"), server, ops(n), limits()));
+    let (_keep, signals) = mpsc::unbounded_channel();
+    let outcome = play(&job, lanes.collect(), 1, signals).await;
+    for server in &good {
+        let seen = server.seen.borrow();
+        let took = seen.iter().filter_map(|s| s.until).max().unwrap() - seen[0].from;
+        assert!(took <= alone + Duration::from_millis(1), "{took:?} against {alone:?}");
+    }
+    assert_eq!(outcome.count(Status::Ok, None), 100 * GOOD);
+    let halts: Vec<_> =
+        outcome.end.servers.iter().map(|server| server.halted.as_ref().map(|(class, _)| *class)).collect();
+    let classes = [ErrorClass::Connect, ErrorClass::Timeout, ErrorClass::Auth, ErrorClass::Tls];
+    assert_eq!(halts[..4], classes.map(Some));
+    assert_eq!(halts[4..], [None; GOOD]);
+    // Of what was sent to the one that is silent nobody knows.
+    for (class, left) in classes.into_iter().zip([100, 99, 100, 100]) {
+        assert_eq!(outcome.count(Status::NotAttempted, Some(class)), left);
+    }
 }
 
 /// A record that takes its time, and breaks after so many entries.

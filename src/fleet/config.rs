@@ -37,6 +37,10 @@ pub struct Config {
     pub ticket: Option<String>,
     /// Whether a run without a ticket is refused.
     pub require_ticket: bool,
+    /// Where a session's figures are written for Prometheus, absolute.
+    pub metrics_file: Option<PathBuf>,
+    /// What is run at the end of a session.
+    pub notify_command: Option<String>,
     /// Whether plain http may go to other hosts than this one; already applied to the servers here.
     pub allow_plaintext: bool,
     /// How calls are sent where no server says otherwise; already applied to the servers here.
@@ -176,6 +180,8 @@ fn top(
         operator: text("operator", faults),
         ticket: text("ticket", faults),
         require_ticket: section.yes("require_ticket", faults),
+        metrics_file: around.path_at(&section, "metrics_file", faults),
+        notify_command: text("notify_command", faults),
         allow_plaintext,
         method,
         defaults,

@@ -1,16 +1,21 @@
-//! The end of a session in good order: the results, then the journal's last line with their hashes,
-//! synced, then the summary.
+//! The end of a session in good order: the results, then the report, then the journal's last line
+//! with their hashes, synced, then the summary.
 
 use std::io::{self, Write};
 
 use super::disk;
 use super::entry::{Entry, Stamp};
+use super::facts::RunFacts;
 use super::journal::Journal;
 use super::ledger::Ledger;
+use super::report::Report;
 use super::results::{Material, Tally};
-use super::rundir::{DirError, JOURNAL, RESULTS, RunDir, SUMMARY, UNFINISHED};
+use super::rundir::{DirError, JOURNAL, REPORT, RESULTS, RunDir, SUMMARY, UNFINISHED};
 use super::summary::{ServerFigures, SessionFigures, Summary};
 use crate::domain::Exit;
+
+/// What makes a page of a run.
+pub type Teller = dyn Fn(&Report<'_>, &mut dyn Write) -> io::Result<()>;
 
 impl RunDir {
     /// The results of a run in which nothing is sent.
@@ -37,17 +42,19 @@ impl RunDir {
         Ok((tally, results, unfinished))
     }
 
-    /// Ends a session: the results, then the record's last line with their hashes, synced, then the
-    /// summary. `decide` says what the exit code is, once the results are known.
+    /// Ends a session: the results, the report, then the record's last line with their hashes,
+    /// synced, then the summary. `decide` says what the exit code is, once the results are known.
     ///
     /// # Errors
     /// If one of them cannot be written.
     pub fn close(
         &self,
+        facts: &RunFacts,
         material: &Material<'_>,
         journal: &mut Journal,
         mut sessions: Vec<SessionFigures>,
         decide: impl FnOnce(&Tally) -> Exit,
+        teller: &Teller,
     ) -> Result<(Summary, Tally), DirError> {
         let (tally, results, unfinished) = self.write_results(material)?;
         let exit = if tally.operations() == material.job.operations.len() as u64 {
@@ -56,19 +63,34 @@ impl RunDir {
             Exit::Internal
         };
         let at = Stamp::now();
-        let path = self.file(JOURNAL);
-        let synced = journal.offset();
-        journal.append(&Entry::Close { at, code: exit.code(), results, unfinished }, synced);
-        let on_disk = journal.flush().and_then(|()| journal.handle()?.sync_all());
-        on_disk.map_err(DirError::io(&path))?;
         if let Some(session) = sessions.last_mut() {
             session.ended_at = Some(at.to_string());
             session.exit_code = Some(exit.code());
+        }
+        let mut summary = self.summarise(material, &tally, sessions, exit, at);
+        let chain = journal.chain().to_string();
+        let report =
+            Some(self.write_report(&material.report(facts, &summary, &tally, Some(&chain)), teller)?);
+        let path = self.file(JOURNAL);
+        let synced = journal.offset();
+        journal.append(&Entry::Close { at, code: exit.code(), results, unfinished, report }, synced);
+        let on_disk = journal.flush().and_then(|()| journal.handle()?.sync_all());
+        on_disk.map_err(DirError::io(&path))?;
+        if let Some(session) = summary.sessions.last_mut() {
             session.chain = Some(journal.chain().to_string());
         }
-        let summary = self.summarise(material, &tally, sessions, exit, at);
         self.write_summary(&summary)?;
         Ok((summary, tally))
+    }
+
+    /// Writes `report.html` and returns its hash.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_report(&self, report: &Report<'_>, teller: &Teller) -> Result<String, DirError> {
+        let path = self.file(REPORT);
+        let written = disk::write_whole(&path, |out| hashed(out, |out| teller(report, out)));
+        Ok(written.map_err(DirError::io(&path))?.1)
     }
 
     /// Puts the figures together.
@@ -101,6 +123,7 @@ impl RunDir {
                     requests: server.requests,
                     halted: server.halted.as_ref().map(|(class, reason)| format!("{class}: {reason}")),
                     channels,
+                    round_trips: server.round_trips.figures(),
                 })
                 .collect(),
             chain: sessions.last().and_then(|session| session.chain.clone()),

@@ -8,6 +8,8 @@ use std::path::Path;
 
 /// Owner may read and write, nobody else anything.
 const FILE_MODE: u32 = 0o600;
+/// Everybody may read.
+const OPEN_MODE: u32 = 0o644;
 const DIR_MODE: u32 = 0o700;
 
 /// Makes one directory for its owner alone; its parent must be there.
@@ -58,11 +60,31 @@ pub fn write_whole<T>(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<&File>) -> io::Result<T>,
 ) -> io::Result<T> {
+    put_in_place(path, FILE_MODE, fill)
+}
+
+/// The same for a file that others are meant to read.
+pub fn write_whole_for_all<T>(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<&File>) -> io::Result<T>,
+) -> io::Result<T> {
+    put_in_place(path, OPEN_MODE, fill)
+}
+
+fn put_in_place<T>(
+    path: &Path,
+    mode: u32,
+    fill: impl FnOnce(&mut BufWriter<&File>) -> io::Result<T>,
+) -> io::Result<T> {
     let parent = parent_of(path);
     let temp = tempfile::Builder::new()
         .prefix(".mailsweep-")
         .permissions(std::fs::Permissions::from_mode(FILE_MODE))
         .tempfile_in(parent)?;
+    if mode != FILE_MODE {
+        // Said once more, since a process's mask would take from it.
+        temp.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
+    }
     let mut out = BufWriter::with_capacity(1 << 18, temp.as_file());
     let value = fill(&mut out)?;
     out.flush()?;
@@ -123,5 +145,7 @@ mod tests {
         write_whole(&inner.join("run.json"), |out| out.write_all(b"{}")).unwrap();
         assert_eq!(mode(&log), 0o600);
         assert_eq!(mode(&inner.join("run.json")), 0o600);
+        write_whole_for_all(&inner.join("sweep.prom"), |out| out.write_all(b"x 1\n")).unwrap();
+        assert_eq!(mode(&inner.join("sweep.prom")), 0o644);
     }
 }

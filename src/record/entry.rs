@@ -144,6 +144,9 @@ pub enum Entry {
         /// BLAKE3 of `unfinished.csv`, if there is one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unfinished: Option<String>,
+        /// BLAKE3 of `report.html`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        report: Option<String>,
     },
 }
 

@@ -11,6 +11,7 @@ use crate::job::{Job, MailboxId, What};
 
 use super::entry::{Entry, Phase, Session, SessionsEnded, Stamp, StateRead};
 use super::places::{Place, Places};
+use super::round_trips::RoundTrips;
 
 /// The state of all operations of a run.
 pub struct Ledger {
@@ -27,14 +28,19 @@ pub struct Ledger {
     after: Vec<State>,
     /// The accounts whose sessions were to be ended, and what came of it the last time.
     sessions_ended: BTreeMap<(String, String), Option<(ErrorClass, String)>>,
+    /// When each session began.
+    starts: Vec<Stamp>,
 }
 
 /// What a server was asked, over all sessions, and how the last one left it.
+#[derive(Clone, Debug, Default)]
 pub struct ServerTotals {
     /// Its name.
     pub name: String,
     /// Tries made there.
     pub requests: u64,
+    /// How long they took, but for those that only asked what is there.
+    pub round_trips: RoundTrips,
     /// Set if the last session halted it: the class of what is left, and why.
     pub halted: Option<(ErrorClass, String)>,
 }
@@ -133,6 +139,7 @@ impl Ledger {
             readings: unread.clone(),
             after: unread,
             sessions_ended: BTreeMap::new(),
+            starts: Vec::new(),
         }
     }
 
@@ -178,7 +185,7 @@ impl Ledger {
                 }
             }
             Entry::Try(attempt) => {
-                self.count_requests(attempt.server, 1);
+                self.note_round_trip(attempt.server, attempt.ms);
                 if let Some(slot) = self.slots.get_mut(attempt.op as usize) {
                     slot.note_attempt(attempt.at, attempt.ms);
                     slot.http = attempt.http.unwrap_or(0);
@@ -188,8 +195,8 @@ impl Ledger {
                 }
             }
             Entry::End(ended) => {
-                if let (Some(server), Some(_)) = (ended.server, ended.ms) {
-                    self.count_requests(server, 1);
+                if let (Some(server), Some(ms)) = (ended.server, ended.ms) {
+                    self.note_round_trip(server, ms);
                 }
                 if let Some(slot) = self.slots.get_mut(ended.op as usize) {
                     if let Some(ms) = ended.ms {
@@ -280,6 +287,7 @@ impl Ledger {
 
     fn open_session(&mut self, session: &Session) {
         self.stop = None;
+        self.starts.push(session.at);
         for totals in &mut self.servers {
             totals.halted = None;
         }
@@ -298,7 +306,7 @@ impl Ledger {
             .iter()
             .map(|name| {
                 let known = self.servers.iter().position(|t| t.name == *name).unwrap_or_else(|| {
-                    self.servers.push(ServerTotals { name: name.clone(), requests: 0, halted: None });
+                    self.servers.push(ServerTotals { name: name.clone(), ..ServerTotals::default() });
                     self.servers.len() - 1
                 });
                 u16::try_from(known).unwrap_or(u16::MAX)
@@ -315,6 +323,18 @@ impl Ledger {
         if let Some(totals) = self.server_mut(in_session) {
             totals.requests += count;
         }
+    }
+
+    fn note_round_trip(&mut self, in_session: u16, ms: u32) {
+        if let Some(totals) = self.server_mut(in_session) {
+            totals.requests += 1;
+            totals.round_trips.note(ms);
+        }
+    }
+
+    /// When each session began.
+    pub fn starts(&self) -> &[Stamp] {
+        &self.starts
     }
 
     /// Where the mailboxes belong, as far as that is settled.
@@ -520,7 +540,7 @@ mod tests {
     }
 
     fn close() -> Entry {
-        Entry::Close { at: Stamp(0), code: 130, results: String::new(), unfinished: None }
+        Entry::Close { at: Stamp(0), code: 130, results: String::new(), unfinished: None, report: None }
     }
 
     fn attempt(op: u32, class: ErrorClass, open: bool) -> Entry {

@@ -55,6 +55,7 @@ pub struct Record {
     /// else what a kill has left half written.
     pub torn: Option<Torn>,
     tail: Tail,
+    worked: Chain,
     /// What the summary vouches for and has not been met yet.
     awaited: Option<Chain>,
 }
@@ -187,6 +188,7 @@ impl Record {
             closed: false,
             torn: None,
             tail: Tail::start(seed),
+            worked: seed,
             awaited,
         }
     }
@@ -194,6 +196,12 @@ impl Record {
     /// The hash of all that was read.
     pub fn chain(&self) -> Chain {
         self.tail.chain
+    }
+
+    /// The hash of all that was done, without the end record of the last session and what stands
+    /// behind it.
+    pub fn chain_of_work(&self) -> Chain {
+        self.worked
     }
 
     /// Reads on to the journal's end. What looks damaged is looked at twice: who takes a run up cuts
@@ -239,6 +247,9 @@ impl Record {
             }
             Entry::Close { .. } => self.closed = true,
             _ => {}
+        }
+        if !self.closed {
+            self.worked = chain;
         }
     }
 
@@ -369,7 +380,7 @@ mod tests {
     }
 
     fn close(code: u8) -> Entry {
-        Entry::Close { at: Stamp(9), code, results: String::new(), unfinished: None }
+        Entry::Close { at: Stamp(9), code, results: String::new(), unfinished: None, report: None }
     }
 
     fn write(journal: &mut Journal, entries: &[Entry]) {

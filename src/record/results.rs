@@ -5,15 +5,14 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use super::entry::Entry;
-use super::journal::HASH_TAIL;
+use super::figures::Figures;
 use super::ledger::{Ledger, Reason, Standing};
+use super::line::Line;
 use super::places::Places;
 use crate::domain::{ErrorClass, Function, State, Status};
-use crate::job::{InputOptions, Job, RESULT_COLUMNS, Row, Source, UnfinishedWriter, What};
+use crate::job::{InputOptions, Job, RESULT_COLUMNS, Source, UnfinishedWriter, What};
 
 /// Everything that the results are made of.
 pub struct Material<'a> {
@@ -70,6 +69,8 @@ pub struct Tally {
     pub failures: u64,
     /// Whether a row is unfinished.
     pub has_unfinished: bool,
+    /// The same in detail.
+    pub figures: Figures,
 }
 
 /// An operation that did not end well, for people.
@@ -95,7 +96,7 @@ pub struct Failure {
 const FIRST_FAILURES: usize = 10;
 
 impl Material<'_> {
-    fn standing(&self, op: u32) -> Standing {
+    pub(super) fn standing(&self, op: u32) -> Standing {
         match self.outcomes {
             Outcomes::Done { ledger, .. } => ledger.standing(self.job, op),
             Outcomes::Rehearsed { settled, .. } => {
@@ -136,50 +137,30 @@ impl Material<'_> {
         }
     }
 
-    fn places(&self) -> &Places {
+    pub(super) fn places(&self) -> &Places {
         match self.outcomes {
             Outcomes::Done { ledger, .. } => ledger.places(),
             Outcomes::Rehearsed { places, .. } => places,
         }
     }
 
-    fn reason(&self, reason: Reason, row: &Row<'_>) -> String {
-        match reason {
-            Reason::None => String::new(),
-            Reason::Text(text) => text,
-            Reason::Row => {
-                let fault = row.interpret(self.options, &mut String::new()).err();
-                fault.map(|fault| fault.to_string()).unwrap_or_default()
-            }
-            Reason::Journal(at) => match self.outcomes {
-                Outcomes::Done { journal, .. } => reason_at(journal, at).unwrap_or_default(),
-                Outcomes::Rehearsed { .. } => String::new(),
-            },
-        }
-    }
-
-    /// Calls `each` for every row that has operations, with the operations' numbers.
-    fn each_row(
-        &self,
-        mut each: impl FnMut(&Row<'_>, std::ops::Range<u32>) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let operations = &self.job.operations;
-        let mut rows = self.job.layout.rows(self.input.open()?);
-        let mut next = 0;
-        while next < operations.len() {
-            let Some(row) = rows.next().map_err(io::Error::other)? else {
-                return Err(io::Error::other("the input has fewer rows than before"));
-            };
-            let start = next;
-            while operations.get(next).is_some_and(|operation| operation.row == row.number()) {
-                next += 1;
-            }
-            if next > start {
-                #[allow(clippy::cast_possible_truncation)]
-                each(&row, start as u32..next as u32)?;
-            }
-        }
-        Ok(())
+    /// Tells every line, in input order, and adds them up.
+    ///
+    /// # Errors
+    /// If the input cannot be read again, or what `each` refuses.
+    pub fn tell(&self, mut each: impl FnMut(&Line<'_>) -> io::Result<()>) -> io::Result<Tally> {
+        let overtaken = self.overtaken();
+        let starts = self.ledger().map(Ledger::starts).unwrap_or_default();
+        let figures = Figures::new(self.job.mailboxes.len(), starts);
+        let mut tally = Tally { figures, ..Tally::default() };
+        self.each_line(|line| {
+            each(&line)?;
+            tally.has_unfinished |= is_unfinished(line.status, line.class) && !overtaken.contains(&line.op);
+            tally.add(&line);
+            Ok(())
+        })?;
+        tally.figures.place(self.places());
+        Ok(tally)
     }
 
     /// Writes `results.csv` and adds it up.
@@ -187,81 +168,39 @@ impl Material<'_> {
     /// # Errors
     /// If the input cannot be read again or the results cannot be written.
     pub fn write_results(&self, out: impl Write) -> io::Result<Tally> {
-        let mut tally = Tally::default();
-        let overtaken = self.overtaken();
         let mut csv = csv::Writer::from_writer(out);
-        csv.write_record(
-            RESULT_COLUMNS
-                .iter()
-                .copied()
-                .map(str::as_bytes)
-                .chain(self.job.layout.other_columns().iter().map(|name| name.as_bytes())),
-        )?;
+        let own = RESULT_COLUMNS.iter().copied();
+        csv.write_record(own.chain(self.other_columns()).map(str::as_bytes))?;
         let mut text = Scratch::default();
-        self.each_row(|row, ops| {
-            for op in ops {
-                let operation = &self.job.operations[op as usize];
-                let function = match operation.what {
-                    What::Call(function) | What::Duplicate(function) => Some(function),
-                    What::Invalid => None,
-                };
-                let (email, action, channel) = match function {
-                    Some(function) => (
-                        self.job.mailboxes.get(operation.mailbox),
-                        function.action().word(),
-                        function.channel().word(),
-                    ),
-                    None => (row.email_cell(), row.action_cell(), row.channel_cell()),
-                };
-                let standing = self.standing(op);
-                let (status, class) = (standing.status, standing.class);
-                tally.has_unfinished |= is_unfinished(status, class) && !overtaken.contains(&op);
-                let place = self.places().of(operation.mailbox);
-                let (server, account) =
-                    place.map_or(("", ""), |place| (place.server.as_str(), place.account.as_str()));
-                let (http, attempts) = (standing.http, standing.attempts);
-                let (started, duration) = (standing.started, standing.duration_ms);
-                let error = self.reason(standing.reason, row);
-
-                text.field(&mut csv, Some(operation.row))?;
-                csv.write_field(email)?;
-                csv.write_field(action)?;
-                csv.write_field(channel)?;
-                csv.write_field(status.word())?;
-                csv.write_field(match standing.verified {
-                    Some(true) => "yes",
-                    Some(false) => "no",
-                    None => "",
-                })?;
-                csv.write_field(class.map_or("", ErrorClass::word))?;
-                csv.write_field(defused(&error).as_bytes())?;
-                text.field(&mut csv, http)?;
-                text.field(&mut csv, (attempts > 0).then_some(attempts))?;
-                csv.write_field(server)?;
-                csv.write_field(account)?;
-                for state in [standing.before, standing.after] {
-                    csv.write_field(function.map_or("", |function| state.of(function.channel())))?;
-                }
-                text.field(&mut csv, started)?;
-                text.field(&mut csv, duration)?;
-                for other in row.others() {
-                    csv.write_field(other)?;
-                }
-                csv.write_record(None::<&[u8]>)?;
-                tally.add(status, class, || Failure {
-                    row: operation.row,
-                    mailbox: email.to_owned(),
-                    action: action.to_owned(),
-                    channel: channel.to_owned(),
-                    status,
-                    class,
-                    error,
-                });
+        let tally = self.tell(|line| {
+            text.field(&mut csv, Some(line.row))?;
+            csv.write_field(line.email)?;
+            csv.write_field(line.action)?;
+            csv.write_field(line.channel)?;
+            csv.write_field(line.status.word())?;
+            csv.write_field(line.verified)?;
+            csv.write_field(line.class.map_or("", ErrorClass::word))?;
+            csv.write_field(defused(&line.error).as_bytes())?;
+            text.field(&mut csv, line.http)?;
+            text.field(&mut csv, (line.attempts > 0).then_some(line.attempts))?;
+            csv.write_field(line.server)?;
+            csv.write_field(line.account)?;
+            csv.write_field(line.state_before)?;
+            csv.write_field(line.state_after)?;
+            text.field(&mut csv, line.started)?;
+            text.field(&mut csv, line.duration_ms)?;
+            for other in line.others() {
+                csv.write_field(other)?;
             }
-            Ok(())
+            Ok(csv.write_record(None::<&[u8]>)?)
         })?;
         csv.flush()?;
         Ok(tally)
+    }
+
+    /// The names of the input's other columns, as the results have them.
+    pub fn other_columns(&self) -> impl Iterator<Item = &str> {
+        self.job.layout.other_columns().iter().map(|name| &**name)
     }
 
     /// Writes `unfinished.csv`: the rows that still wait for something, narrowed to it.
@@ -322,8 +261,11 @@ fn is_unfinished(status: Status, class: Option<ErrorClass>) -> bool {
 }
 
 impl Tally {
-    fn add(&mut self, status: Status, class: Option<ErrorClass>, failure: impl FnOnce() -> Failure) {
+    /// Counts one line.
+    fn add(&mut self, line: &Line<'_>) {
+        let (status, class) = (line.status, line.class);
         *self.counts.entry(status).or_default() += 1;
+        self.figures.add(line);
         if status.is_good() {
             return;
         }
@@ -336,7 +278,15 @@ impl Tally {
         }
         self.failures += 1;
         if self.first_failures.len() < FIRST_FAILURES {
-            self.first_failures.push(failure());
+            self.first_failures.push(Failure {
+                row: line.row,
+                mailbox: line.email.to_owned(),
+                action: line.action.to_owned(),
+                channel: line.channel.to_owned(),
+                status,
+                class,
+                error: line.error.clone(),
+            });
         }
     }
 
@@ -349,32 +299,6 @@ impl Tally {
 /// Text that came from a server, so that no spreadsheet takes it for a formula.
 pub(super) fn defused(error: &str) -> std::borrow::Cow<'_, str> {
     if error.starts_with(['=', '+', '-', '@', '\t']) { format!("'{error}").into() } else { error.into() }
-}
-
-/// The reason that the journal's line at this byte gives.
-pub(super) fn reason_at(file: &File, at: u64) -> Option<String> {
-    let mut line = vec![0; 1024];
-    let mut filled = 0;
-    let end = loop {
-        let count = file.read_at(&mut line[filled..], at + filled as u64).ok()?;
-        filled += count;
-        if let Some(end) = line[..filled].iter().position(|byte| *byte == b'\n') {
-            break end;
-        }
-        if count == 0 {
-            return None;
-        }
-        if filled == line.len() {
-            line.resize(filled * 2, 0);
-        }
-    };
-    let mut content = line.get(..end.checked_sub(HASH_TAIL)?)?.to_vec();
-    content.push(b'}');
-    match serde_json::from_slice(&content).ok()? {
-        Entry::Try(attempt) => Some(attempt.error.into()),
-        Entry::End(ended) => Some(ended.error.into()),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub(super) const INPUT: &str = "input.csv";
 pub(super) const JOURNAL: &str = "journal.jsonl";
 pub(super) const RESULTS: &str = "results.csv";
 pub(super) const UNFINISHED: &str = "unfinished.csv";
+pub(super) const REPORT: &str = "report.html";
 pub(super) const SUMMARY: &str = "summary.json";
 
 /// A run's directory.
@@ -245,6 +246,11 @@ impl RunDir {
     /// Where the summary stands.
     pub fn summary(&self) -> PathBuf {
         self.file(SUMMARY)
+    }
+
+    /// Where the report for people stands.
+    pub fn report(&self) -> PathBuf {
+        self.file(REPORT)
     }
 
     /// Where an embedded sandbox keeps its state.

@@ -56,6 +56,20 @@ pub struct ServerFigures {
     /// How long each channel took there.
     #[serde(default)]
     pub channels: Channels,
+    /// How long its tries took; `null` if there was none.
+    #[serde(default)]
+    pub round_trips: Option<RoundTripFigures>,
+}
+
+/// Within how many milliseconds tries were answered, or given up, to within 1.6 %.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RoundTripFigures {
+    /// Half of them.
+    pub p50_ms: u64,
+    /// 95 of 100.
+    pub p95_ms: u64,
+    /// All of them.
+    pub max_ms: u64,
 }
 
 /// One process that worked on the run.

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -58,11 +58,35 @@ impl FromStr for Capacity {
     }
 }
 
+/// What a server can bear later: as if half of it failed, or help came.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CapacityLater {
+    /// How long after the first request: what is tried on it begins with that.
+    pub after: Duration,
+    /// What it can bear from then on.
+    pub capacity: Capacity,
+}
+
+impl FromStr for CapacityLater {
+    type Err = &'static str;
+
+    /// `20s=2x250+10`.
+    fn from_str(text: &str) -> Result<CapacityLater, &'static str> {
+        const FORM: &str = "write it as TIME=WORKERSxMS or TIME=WORKERSxMS+QUEUE, such as 20s=2x250+20";
+        let (after, capacity) = text.split_once('=').ok_or(FORM)?;
+        let after = humantime::parse_duration(after).map_err(|_| FORM)?;
+        Ok(CapacityLater { after, capacity: capacity.parse().map_err(|_| FORM)? })
+    }
+}
+
 /// The workers and the queue before them.
 pub(super) struct Workers(Mutex<Pool>);
 
 struct Pool {
     capacity: Option<Capacity>,
+    later: Option<CapacityLater>,
+    /// When the first request came; noted only if something changes later.
+    first: Option<Instant>,
     busy: usize,
     queue: VecDeque<(u64, oneshot::Sender<Worker>)>,
     next: u64,
@@ -88,13 +112,15 @@ pub(super) struct Place {
 }
 
 impl Workers {
-    pub fn new(capacity: Option<Capacity>) -> Arc<Workers> {
-        Arc::new(Workers(Mutex::new(Pool { capacity, busy: 0, queue: VecDeque::new(), next: 0 })))
+    pub fn new(capacity: Option<Capacity>, later: Option<CapacityLater>) -> Arc<Workers> {
+        let queue = VecDeque::new();
+        Arc::new(Workers(Mutex::new(Pool { capacity, later, first: None, busy: 0, queue, next: 0 })))
     }
 
     /// Asks for a worker.
-    pub fn ask(self: &Arc<Self>) -> Turn {
+    pub fn ask(self: &Arc<Self>, now: Instant) -> Turn {
         let mut pool = self.pool();
+        pool.keep_time(now);
         let Some(capacity) = pool.capacity else { return Turn::Free };
         if pool.queue.is_empty() && pool.busy < capacity.workers {
             pool.busy += 1;
@@ -110,9 +136,11 @@ impl Workers {
         Turn::Wait(Place { workers: Arc::clone(self), number, turn })
     }
 
-    /// Changes the capacity. Who waits, waits on, if need be in a queue that is too long.
+    /// Changes the capacity, for good. Who waits, waits on, if need be in a queue that is too long.
     pub fn set(self: &Arc<Self>, capacity: Option<Capacity>) {
-        self.pool().capacity = capacity;
+        let mut pool = self.pool();
+        (pool.capacity, pool.later) = (capacity, None);
+        drop(pool);
         self.call_up();
     }
 
@@ -140,6 +168,18 @@ impl Workers {
 
     fn pool(&self) -> MutexGuard<'_, Pool> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pool {
+    /// Changes over once it is time. More workers than before take up their work with the next one
+    /// that is free.
+    fn keep_time(&mut self, now: Instant) {
+        let Some(CapacityLater { after, capacity }) = self.later else { return };
+        let first = *self.first.get_or_insert(now);
+        if now.saturating_duration_since(first) >= after {
+            (self.capacity, self.later) = (Some(capacity), None);
+        }
     }
 }
 
@@ -176,16 +216,16 @@ mod tests {
 
     fn pool(workers: usize, queue: usize) -> Arc<Workers> {
         let capacity = Capacity { queue, ..Capacity::new(workers, Duration::ZERO) };
-        Workers::new(Some(capacity))
+        Workers::new(Some(capacity), None)
     }
 
     fn now(workers: &Arc<Workers>) -> Worker {
-        let Turn::Now(worker, _) = workers.ask() else { panic!("no worker is free") };
+        let Turn::Now(worker, _) = workers.ask(Instant::now()) else { panic!("no worker is free") };
         worker
     }
 
     fn place(workers: &Arc<Workers>) -> Place {
-        let Turn::Wait(place) = workers.ask() else { panic!("nothing to wait for") };
+        let Turn::Wait(place) = workers.ask(Instant::now()) else { panic!("nothing to wait for") };
         place
     }
 
@@ -208,7 +248,7 @@ mod tests {
         let workers = pool(1, 2);
         let one = now(&workers);
         let (first, mut second) = (place(&workers), place(&workers));
-        assert!(matches!(workers.ask(), Turn::Full));
+        assert!(matches!(workers.ask(Instant::now()), Turn::Full));
         drop(first);
         let _third = place(&workers);
         assert_eq!(workers.load(), (1, 2));
@@ -241,7 +281,26 @@ mod tests {
         assert!(second.turn.try_recv().is_err());
         workers.set(None);
         assert!(second.turn.try_recv().is_ok());
-        assert!(matches!(workers.ask(), Turn::Free));
+        assert!(matches!(workers.ask(Instant::now()), Turn::Free));
+    }
+
+    #[test]
+    fn what_changes_later_does_so_once_counted_from_the_first_request() {
+        let (two, one) = (Capacity::new(2, Duration::ZERO), Capacity::new(1, Duration::ZERO));
+        let later = CapacityLater { after: Duration::from_secs(20), capacity: one };
+        let workers = Workers::new(Some(two), Some(later));
+        let first = Instant::now();
+        let are_two = |at: Instant| {
+            let turns = [workers.ask(at), workers.ask(at)];
+            turns.iter().filter(|turn| matches!(turn, Turn::Now(..))).count() == 2
+        };
+        assert!(are_two(first) && are_two(first + Duration::from_millis(19_999)));
+        assert!(!are_two(first + Duration::from_secs(20)));
+        assert!(!are_two(first), "for good");
+        let workers = Workers::new(Some(two), Some(later));
+        let _one = workers.ask(first);
+        workers.set(Some(two));
+        assert!(matches!(workers.ask(first + Duration::from_secs(60)), Turn::Now(..)), "set by hand");
     }
 
     #[test]
@@ -249,6 +308,11 @@ mod tests {
         let told = |text: &str| text.parse::<Capacity>();
         assert_eq!(told("4x250"), Ok(Capacity::new(4, Duration::from_millis(250))));
         assert_eq!(told("1x0+0"), Ok(Capacity { queue: 0, ..Capacity::new(1, Duration::ZERO) }));
+        let later = CapacityLater { after: Duration::from_secs(90), capacity: told("2x250+7").unwrap() };
+        assert_eq!("1m30s=2x250+7".parse(), Ok(later));
+        for wrong in ["", "2x250", "5=2x250", "5s=2", "=2x250", "-1s=2x250"] {
+            assert!(wrong.parse::<CapacityLater>().unwrap_err().contains("20s=2x250+20"), "{wrong}");
+        }
         for wrong in ["", "4", "x", "4x", "x5", "0x5", "4x5+", "4x5ms", "-1x5", "4x5+-1"] {
             assert!(told(wrong).is_err(), "{wrong}");
         }

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -130,7 +130,7 @@ pub(super) async fn exchange(
             fault: None,
         }
     });
-    let (worker, capacity) = match shared.workers.ask() {
+    let (worker, capacity) = match shared.workers.ask(Instant::now()) {
         Turn::Free => (None, None),
         Turn::Now(worker, capacity) => (Some(worker), Some(capacity)),
         Turn::Wait(place) => place.worker().await,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::capacity::{Capacity, Workers};
+use super::capacity::{Capacity, CapacityLater, Workers};
 use super::faults::Faults;
 use super::gate::{Gate, Lockout};
 use super::log::{Log, Request};
@@ -43,6 +43,8 @@ pub struct Options {
     pub stop_shape: StopShape,
     /// How much it can do; `None` for anything.
     pub capacity: Option<Capacity>,
+    /// How much it can do after a while, instead.
+    pub capacity_later: Option<CapacityLater>,
     /// The certificate to serve with; `None` for plain HTTP.
     pub tls: Option<Tls>,
     /// Whose functions it answers.
@@ -91,6 +93,7 @@ impl Default for Options {
             lockout: Some(Lockout::default()),
             stop_shape: StopShape::default(),
             capacity: None,
+            capacity_later: None,
             tls: None,
             sides: Sides::default(),
             refuse_domain_info: false,
@@ -115,7 +118,7 @@ impl Sandbox {
     /// The port is taken, the store cannot be read or made, or the certificate cannot be made.
     pub fn start(options: Options) -> io::Result<Sandbox> {
         let Options { port, world, latency, seed, script, store, log_requests, lockout, .. } = options;
-        let Options { stop_shape, capacity, tls, sides, refuse_domain_info, .. } = options;
+        let Options { stop_shape, capacity, capacity_later, tls, sides, refuse_domain_info, .. } = options;
         let tls = tls.map(Shown::new).transpose()?;
         let socket = serve::take_port(port)?;
         let port = socket.local_addr()?.port();
@@ -143,7 +146,7 @@ impl Sandbox {
             arrived: AtomicU64::new(0),
             start: Instant::now(),
             orders,
-            workers: Workers::new(capacity),
+            workers: Workers::new(capacity, capacity_later),
             tls,
             seed,
         });

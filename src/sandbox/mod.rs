@@ -48,7 +48,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
-pub use capacity::Capacity;
+pub use capacity::{Capacity, CapacityLater};
 pub use gate::Lockout;
 pub use handle::{Options, Sandbox, Sides, StopShape};
 pub use log::Request;

@@ -31,11 +31,11 @@ pub const fn guidance(class: ErrorClass) -> Guidance {
         ),
         ErrorClass::AmbiguousServer => (
             "more than one server has the domain",
-            "say which with `domains` in the configuration and resume with --retry ambiguous_server",
+            "say which by `domains` in the configuration, then resume --retry ambiguous_server --config FILE",
         ),
         ErrorClass::Unrouted => (
             "a server that may have the domain did not say",
-            "find out with `mailsweep check` why it is silent, then resume",
+            "see with `mailsweep check` why it is silent, then resume (--config FILE if you change that)",
         ),
         ErrorClass::Moved => {
             ("the recorded account no longer has the domain", "resume with --retry moved to look for it anew")
@@ -82,11 +82,11 @@ pub const fn guidance(class: ErrorClass) -> Guidance {
         ErrorClass::Undone => ("taken back by a later undo", "nothing to do"),
         ErrorClass::Auth => (
             "the server refused the credential (401 or 403)",
-            "a new token: resume with --token-file; a wrong --user or --server: start a new run",
+            "put a new token where the old one was, then resume; a wrong user or server: start a new run",
         ),
         ErrorClass::Tls => (
             "the certificate or the TLS handshake is not sound",
-            "correct the certificate, or use the name that it is made out to, then resume",
+            "mend the certificate, or what is trusted, then resume (--config FILE if you change that)",
         ),
         ErrorClass::Connect => (
             "no connection could be made, or it was lost",

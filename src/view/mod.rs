@@ -1,7 +1,8 @@
 //! What the operator sees.
 //!
 //! This room owns all that is written for eyes: the preview before a run, the bar or the lines
-//! while it goes, the closing text after it, and the same as JSON lines for machines. It is told
+//! while it goes, the closing text after it, and the same as JSON lines for machines; and of a run
+//! that has ended the page, the workbook and the figures for a monitoring system. It is told
 //! by events and plain values and answers nothing. It never touches the run: it decides nothing,
 //! reads no file of it, and cannot hold it up. Whatever becomes of the terminal or the pipe
 //! (closed, gone, full, slow), a write that fails is forgotten, and a write that blocks blocks a
@@ -16,10 +17,14 @@ mod guidance;
 mod history;
 mod line;
 mod log;
+#[cfg(test)]
+mod made_up_tests;
+mod metrics;
 mod notices;
 mod plan;
 mod preview;
 mod progress;
+mod report;
 mod reporter;
 mod screen;
 mod servers;
@@ -30,6 +35,7 @@ mod terminal;
 mod testing;
 mod verify;
 mod words;
+mod workbook;
 
 pub use ask::ask;
 pub use audit::{AuditCommands, audit, audit_quiet};
@@ -39,11 +45,14 @@ pub use check::{
 pub use guidance::{Guidance, guidance};
 pub use history::history;
 pub use line::LogFormat;
+pub use metrics::metrics;
 pub use notices::Notices;
 pub use plan::{PlanRow, PlanView, plan};
 pub use preview::{LeftAside, Preview, PreviewRow, ServerLimits, preview};
+pub use report::report;
 pub use reporter::{Options, Reporter};
 pub use shell::{command, quote};
 pub use summary::{Closing, FailureLine, summary, summary_quiet};
 pub use terminal::{Columns, Style, Terminal};
 pub use verify::{VerifyView, verified, verified_in_a_line};
+pub use workbook::workbook;

@@ -195,7 +195,7 @@ fn table(preview: &Preview, style: Style, width: usize, out: &mut String) {
 /// One line if all servers have the same limits, else one for each of the slowest.
 fn limits(limits: &[ServerLimits]) -> Vec<String> {
     let Some(slowest) = limits.iter().max_by_key(|limit| limit.least()) else { return Vec::new() };
-    let text = |limit: &ServerLimits| {
+    let text = |limit: &ServerLimits, is_each: bool| {
         let rate = limit.rate_per_s.map_or("no limit on the rate".to_owned(), |r| {
             // Whole numbers as they were given.
             format!("at most {}", if r.fract() == 0.0 { format!("{}/s", count(r as u64)) } else { rate(r) })
@@ -204,19 +204,19 @@ fn limits(limits: &[ServerLimits]) -> Vec<String> {
             least if least.is_zero() => String::new(),
             least => format!(": at least {} if every operation needs its call", span(least)),
         };
-        format!("{rate}, {} at a time{time}", limit.jobs)
+        let each = if is_each { " at each server" } else { "" };
+        format!("{rate}, {} at a time{each}{time}", limit.jobs)
     };
     let same = |limit: &ServerLimits| (limit.rate_per_s, limit.jobs) == (slowest.rate_per_s, slowest.jobs);
     if limits.iter().all(same) {
-        let each = if limits.len() > 1 { "Each server " } else { "" };
-        let line = format!("{each}{}", text(slowest));
+        let line = text(slowest, limits.len() > 1);
         let mut letters = line.chars();
         let first = letters.next().map(|c| c.to_ascii_uppercase());
         return vec![first.into_iter().chain(letters).collect()];
     }
     let mut sorted: Vec<&ServerLimits> = limits.iter().collect();
     sorted.sort_by_key(|limit| std::cmp::Reverse(limit.least()));
-    let line = |limit: &&ServerLimits| format!("{}: {}", shown(&limit.server, 40), text(limit));
+    let line = |limit: &&ServerLimits| format!("{}: {}", shown(&limit.server, 40), text(limit, false));
     let mut lines: Vec<String> = sorted.iter().take(MOST_OTHERS).map(line).collect();
     if sorted.len() > MOST_OTHERS {
         lines.push(format!("and {} more servers, which need less time", sorted.len() - MOST_OTHERS));

@@ -192,14 +192,14 @@ fn few(mut lines: Vec<String>, in_all: u64, room: usize, more: &str) -> Vec<Stri
 }
 
 /// The classes, the most frequent first.
-fn by_number(summary: &Summary) -> Vec<(ErrorClass, u64)> {
+pub(super) fn by_number(summary: &Summary) -> Vec<(ErrorClass, u64)> {
     let mut classes: Vec<_> = summary.error_classes.iter().map(|(class, n)| (*class, *n)).collect();
     classes.sort_by_key(|(class, number)| (std::cmp::Reverse(*number), *class));
     classes
 }
 
 /// What the exit code says, in a word or two.
-const fn headline(exit_code: u8) -> &'static str {
+pub(super) const fn headline(exit_code: u8) -> &'static str {
     match exit_code {
         0 => "Done",
         1 => "Finished, not all of it well (exit code 1)",

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use mailsweep::sandbox::{Options, Sandbox, Script, World};
+use mailsweep::sandbox::{Options, Request, Sandbox, Script, World};
 
 pub const USER: &str = "exampleu";
 pub const TOKEN: &str = "T0KEN-NEVER-SHOWN-1234567890";
@@ -129,6 +129,26 @@ pub fn server(n: usize, latency_ms: u64, script: Script) -> Sandbox {
     let world = World::for_mailboxes(USER, TOKEN, addresses.iter().map(String::as_str));
     let latency = Duration::from_millis(latency_ms);
     Sandbox::start(Options { world, latency, script, ..Options::default() }).unwrap()
+}
+
+/// A rate is kept on the client's clock, at the moment when a cell is taken. What is seen here is when
+/// the request's head was read on the other side: later by the journal, the connection and both
+/// processes' turns on a busy machine, and not always by the same. A window seen here can hold what the
+/// client sent in one that was longer by the difference of two such delays. Without a limit the calls
+/// of a test would all come within a few of these, so that the promise is still put to a test.
+const DELAY_DIFFERENCE_S: f64 = 0.5;
+
+/// Checks every window that begins and ends with a request.
+pub fn assert_rate_is_kept(requests: &[Request], rate: f64, burst: f64) {
+    let times: Vec<f64> = requests.iter().map(|request| request.started.as_secs_f64()).collect();
+    for first in 0..times.len() {
+        for last in first..times.len() {
+            let window = times[last] - times[first];
+            let most = rate * (window + DELAY_DIFFERENCE_S) + burst;
+            let seen = last - first + 1;
+            assert!(seen as f64 <= most, "{seen} requests in {window:.3} s from {:.3} s on", times[first]);
+        }
+    }
 }
 
 /// Waits until it is so; half a minute at most, for a machine that is busy.

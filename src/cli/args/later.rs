@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{CredentialArgs, LimitArgs, OutputArgs, SelectArgs, StateArgs, WhoArgs};
+use super::{AfterwardsArgs, CredentialArgs, LimitArgs, OutputArgs, SelectArgs, StateArgs, WhoArgs};
 use crate::cli::reading::GuardArgs;
 use crate::engine::parse_time;
 
@@ -87,6 +87,9 @@ pub struct UndoArgs {
 
     #[command(flatten)]
     pub output: OutputArgs,
+
+    #[command(flatten)]
+    pub afterwards: AfterwardsArgs,
 }
 
 const UNDO_NOTES: &str = "\

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::sandbox::Capacity;
+use crate::sandbox::{Capacity, CapacityLater};
 
 #[derive(Debug, Args)]
 #[command(after_help = "It prints the commands to try in another terminal. Stop it with Ctrl-C.")]
@@ -32,6 +32,11 @@ pub struct SandboxArgs {
     /// `4x250+20` is about 16 requests a second.
     #[arg(long, value_name = "WORKERSxMS[+QUEUE]")]
     pub capacity: Option<Capacity>,
+
+    /// What it can do so long after its first request, instead: with `20s=2x250+20`, and 4x250 before,
+    /// half of it is gone after 20 seconds.
+    #[arg(long, value_name = "TIME=WORKERSxMS[+QUEUE]")]
+    pub capacity_later: Option<CapacityLater>,
 
     /// Directory for each account's token file and sample job; with --servers for mailsweep.toml, the
     /// servers' tokens and one job [default: mailsweep-sandbox].

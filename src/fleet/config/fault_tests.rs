@@ -190,8 +190,10 @@ fn entries_that_do_not_go_together_are_named_with_both_lines() {
     says(&two(("a", &pins[0]), ("b", &pins[1])), "12: “pin_sha256” in [[server]] “b” differs from line 6");
     assert!(parse(&two(("a", "timeout = \"60s\""), ("b", "timeout = \"1m\""))).is_ok());
 
-    let names = server("a", "https://a", "") + &server("a", "https://b", "");
-    says(&names, "7: [[server]] “a” has the name of another server, that of line 1");
+    for name in ["a", "A"] {
+        let names = server("a", "https://a", "") + &server(name, "https://b", "");
+        says(&names, &format!("7: [[server]] “{name}” has the name of another server, that of line 1"));
+    }
     assert!(parse(&two(("a", ""), ("a", ""))).is_ok());
     let users = server("a", "https://a", "") + &server("b", "https://a", "");
     says(&users, "7: [[server]] “b” is the same user at the same server as line 1");
@@ -240,6 +242,8 @@ fn with_value() -> impl Strategy<Value = String> {
         "operator",
         "ticket",
         "require_ticket",
+        "metrics_file",
+        "notify_command",
         "allow_plaintext",
         "url",
         "user",

@@ -32,7 +32,9 @@ pub(super) fn merge(entries: Vec<Entry>, faults: &mut Faults) -> Vec<Configured>
     for entry in entries {
         let next = servers.len();
         let place = *by_place.entry(entry.server.host_port()).or_insert(next);
-        let (other, at) = *by_name.entry(entry.server.name.clone()).or_insert((place, entry.at));
+        // Rows and flags give names in any case.
+        let name = entry.server.name.to_ascii_lowercase();
+        let (other, at) = *by_name.entry(name).or_insert((place, entry.at));
         if other != place {
             let line = faults.line(at);
             let text = format!("{} has the name of another server, that of line {line}", entry.label);

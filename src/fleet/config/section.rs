@@ -13,8 +13,18 @@ use crate::engine::{SomeLimits, parse_time};
 use crate::uapi::Method;
 
 /// Keys at the top of the file.
-pub(super) const TOP: [&str; 8] =
-    ["protect", "runs_dir", "operator", "ticket", "require_ticket", "allow_plaintext", "defaults", "server"];
+pub(super) const TOP: [&str; 10] = [
+    "protect",
+    "runs_dir",
+    "operator",
+    "ticket",
+    "require_ticket",
+    "metrics_file",
+    "notify_command",
+    "allow_plaintext",
+    "defaults",
+    "server",
+];
 
 /// Limits, which may stand in `[defaults]` and at a server: the long flags.
 pub(super) const LIMITS: [&str; 8] =

@@ -54,6 +54,10 @@ fn the_sample_is_true() {
     let config = parse(&all.join("\n").replace("\"…\"", &pin)).unwrap();
     assert!(config.require_ticket && config.allow_plaintext && config.runs_dir.is_some());
     assert_eq!((config.operator.as_deref(), config.ticket.as_deref()), (Some("anna"), Some("4711")));
+    assert!(
+        config.metrics_file.is_some()
+            && config.notify_command.as_deref().is_some_and(|c| c.starts_with("curl"))
+    );
     assert_eq!(config.method, Some(Method::Get));
     assert_eq!(
         config.limits(&SomeLimits::default()),

@@ -54,7 +54,10 @@ impl<'a> Evidence<'a> {
         let summary = self.summary(anew.as_ref());
         let can_resume = self.can_resume(&files, &summary);
         files.extend(tables);
+        files.extend(self.report());
         files.push(summary);
+        let is_found = |name: &str| files.iter().any(|finding| finding.file == name);
+        let unvouched = others(self.dir).into_iter().filter(|name| !is_found(name)).collect();
         let followed = self.journal.as_ref().ok().map(|(_, followed)| followed);
         let expected = self.expected.map(|chain| {
             let met = followed.and_then(|followed| followed.met);
@@ -78,7 +81,7 @@ impl<'a> Evidence<'a> {
             in_use: self.is_in_use(),
             can_rewrite,
             can_resume,
-            unvouched: unvouched(self.dir),
+            unvouched,
         }
     }
 
@@ -152,7 +155,7 @@ fn ends(followed: &Followed) -> Vec<SessionEnd> {
 }
 
 /// What else is in the directory.
-fn unvouched(dir: &RunDir) -> Vec<String> {
+fn others(dir: &RunDir) -> Vec<String> {
     let known = [RUN_JSON, INPUT, JOURNAL, RESULTS, UNFINISHED, SUMMARY];
     let Ok(entries) = std::fs::read_dir(dir.path()) else { return Vec::new() };
     let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));

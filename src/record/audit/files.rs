@@ -6,11 +6,11 @@ use std::io;
 use sha2::{Digest, Sha256};
 
 use super::super::facts::{RunFacts, who};
-use super::super::rundir::{INPUT, JOURNAL, RUN_JSON, RunDir, SUMMARY};
+use super::super::rundir::{INPUT, JOURNAL, REPORT, RUN_JSON, RunDir, SUMMARY};
 use super::evidence::{Evidence, is_ours};
 use super::follow::{End, Followed, Stop};
 use super::summary;
-use super::tables::{Anew, Table};
+use super::tables::{Anew, Table, hash_of};
 use super::{Finding, Verdict};
 use crate::job::{self, Job, Source};
 
@@ -151,6 +151,24 @@ impl Evidence<'_> {
                 finding(Verdict::Altered, says)
             }
         }
+    }
+
+    /// The page for people. That it is another one is no fault: it may be written again at any time,
+    /// and nothing is read from it.
+    pub(super) fn report(&self) -> Option<Finding> {
+        let end = self.journal.as_ref().ok()?.1.end.as_ref()?;
+        let (line, wanted) = (end.line, end.report.as_deref()?);
+        let (verdict, says) = match hash_of(&self.dir.report()).ok()?.as_deref() {
+            Some(found) if found == wanted => (Verdict::Ok, format!("line {line} of {JOURNAL} has its hash")),
+            Some(_) => {
+                let says = format!(
+                    "is another one than line {line} of {JOURNAL} has the hash of: it was written again since, or altered"
+                );
+                (Verdict::NotYet, says)
+            }
+            None => (Verdict::NotYet, "is not there; the command report writes it".to_owned()),
+        };
+        Some(Finding::new(REPORT, verdict, says))
     }
 
     pub(super) fn summary(&self, anew: Option<&Anew>) -> Finding {

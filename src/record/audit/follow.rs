@@ -34,8 +34,6 @@ pub(super) struct Followed {
     pub(super) met: Option<Met>,
     /// Where it is as the summary has it.
     pub(super) vouched: Option<Met>,
-    /// What it is behind the last sound line.
-    pub(super) chain: Chain,
 }
 
 /// The end of a session, and what it says.
@@ -46,6 +44,7 @@ pub(super) struct End {
     pub(super) code: u8,
     pub(super) results: String,
     pub(super) unfinished: Option<String>,
+    pub(super) report: Option<String>,
     /// The program's version.
     pub(super) version: String,
 }
@@ -94,7 +93,6 @@ pub(super) fn follow(file: &File, seed: Chain, job: Option<&Job>, wanted: Wanted
             stop: None,
             met: None,
             vouched: None,
-            chain: seed,
         },
         held_back: Vec::new(),
         version: String::new(),
@@ -142,7 +140,6 @@ struct Follower {
 impl Follower {
     fn note(&mut self, entry: Entry, at: u64, chain: Chain) {
         let Follower { followed, held_back, version, wanted } = self;
-        followed.chain = chain;
         note(&mut followed.sessions, &entry, chain);
         followed.lines += 1;
         followed.behind += 1;
@@ -150,7 +147,7 @@ impl Follower {
             version.clone_from(&session.version);
         }
         let mut ended = None;
-        if let Entry::Close { at, code, results, unfinished } = &entry {
+        if let Entry::Close { at, code, results, unfinished, report } = &entry {
             ended = Some(*at);
             followed.behind = 0;
             followed.end = Some(End {
@@ -159,6 +156,7 @@ impl Follower {
                 code: *code,
                 results: results.clone(),
                 unfinished: unfinished.clone(),
+                report: report.clone(),
                 version: version.clone(),
             });
         }

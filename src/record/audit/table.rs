@@ -200,7 +200,7 @@ impl State {
 
     fn sum(&mut self, written: Option<&ByteRecord>, found: Option<&ByteRecord>) {
         for (sum, record) in self.sums.iter_mut().zip([written, found]) {
-            *sum = sum.wrapping_add(record.map_or(0, |record| hash(record)));
+            *sum = sum.wrapping_add(record.map_or(0, hash));
         }
     }
 

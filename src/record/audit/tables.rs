@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::Path;
 
 use super::super::closing::hashed;
 use super::super::disk;
@@ -10,6 +11,18 @@ use super::super::rundir::{DirError, RESULTS, RunDir, UNFINISHED};
 use super::follow::End;
 use super::table::{self, Comparison};
 use super::{Finding, Verdict};
+
+/// The hash of a file, if there is one.
+pub(super) fn hash_of(path: &Path) -> io::Result<Option<String>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(fault) => return Err(fault),
+    };
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file)?;
+    Ok(Some(hasher.finalize().to_hex().to_string()))
+}
 
 /// One of the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,14 +88,7 @@ impl Table {
 
     /// The hash of the file that is there, if there is one.
     pub(super) fn found(self, dir: &RunDir) -> io::Result<Option<String>> {
-        let file = match File::open(dir.file(self.name())) {
-            Ok(file) => file,
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(fault) => return Err(fault),
-        };
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(file)?;
-        Ok(Some(hasher.finalize().to_hex().to_string()))
+        hash_of(&dir.file(self.name()))
     }
 
     /// What is to be said of a file that has another hash than the journal, held against what the

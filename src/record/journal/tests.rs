@@ -120,7 +120,7 @@ fn behind_the_end_of_a_session_a_fragment_is_torn_and_a_whole_line_is_damage() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("j");
     let mut journal = Journal::create(&path, seed()).unwrap();
-    let end = Entry::Close { at: Stamp(0), code: 0, results: String::new(), unfinished: None };
+    let end = Entry::Close { at: Stamp(0), code: 0, results: String::new(), unfinished: None, report: None };
     for entry in [nth(0), end, nth(0)] {
         journal.append(&entry, 0);
     }

@@ -40,7 +40,7 @@ Run of leak.csv
   web01                  exampleu  hold       outgoing          80         80
   web02.dc2.example.net  x         unsuspend  incoming           7          7
   total                                                     12,487     12,407
-Each server at most 10/s, 4 at a time: at least 20m 48s if every operation needs its call
+At most 10/s, 4 at a time at each server: at least 20m 48s if every operation needs its call
 Recorded in mailsweep-runs/20260801T120000Z-leak
 Left aside: 12 operations duplicate
 Left aside: 1 operation blocked (protected)
