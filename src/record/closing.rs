@@ -76,8 +76,9 @@ impl RunDir {
         journal.append(&Entry::Close { at, code: exit.code(), results, unfinished, report }, synced);
         let on_disk = journal.flush().and_then(|()| journal.handle()?.sync_all());
         on_disk.map_err(DirError::io(&path))?;
+        summary.chain = Some(journal.chain().to_string());
         if let Some(session) = summary.sessions.last_mut() {
-            session.chain = Some(journal.chain().to_string());
+            session.chain.clone_from(&summary.chain);
         }
         self.write_summary(&summary)?;
         Ok((summary, tally))
