@@ -10,7 +10,7 @@
 //!              whole   account   order,    one verdict
 //!                                how often
 //!                         │
-//!                         ├─► record: journal (truth) ─► results.csv, unfinished.csv, summary.json
+//!                         ├─► record: journal (truth) ─► results.csv, unfinished.csv, report.html, summary.json
 //!                         └─► events ─► view: progress bar, plain lines, JSON
 //! ```
 //!
@@ -24,7 +24,8 @@
 //! * [`uapi`]: one call, one HTTP exchange, one [`Verdict`](uapi::Verdict).
 //! * [`engine`]: the loop: order, rate, retries, halts, stopping.
 //! * [`record`]: the run directory: journal, results, summary, recovery.
-//! * [`view`]: what the operator sees; fed by events and plain values alone.
+//! * [`view`]: what people see, on the screen, on a page, in a workbook; fed by events and plain values
+//!   alone.
 //! * [`sandbox`]: an imitation of cPanel on loopback, for trying, drills and tests.
 //! * [`cli`]: flags, and one file per command, which put the rooms together.
 //!

@@ -40,7 +40,8 @@ fn code(path: &Path) -> String {
 fn is_test_code(path: &Path) -> bool {
     path.components().any(|part| {
         let part = part.as_os_str().to_string_lossy();
-        part == "tests" || part.ends_with("tests.rs") || part == "testing.rs" || part == "scenarios.rs"
+        let ends = ["tests", "tests.rs", "testing.rs", "scenarios", "scenarios.rs"];
+        ends.iter().any(|end| part.ends_with(end))
     })
 }
 

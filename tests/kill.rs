@@ -5,12 +5,17 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mailsweep::sandbox::Script;
-use support::{Place, code, expect, job, server, stderr};
+use mailsweep::sandbox::{MailboxState, Options, Sandbox, Script, World};
+use support::{Place, TOKEN, USER, code, expect, job, mailboxes, server, stderr};
 
 const MAILBOXES: usize = 60;
 const JOBS: usize = 6;
 const KILLS: usize = 30;
+
+/// The calls for mailboxes, without what was read.
+fn calls(sandbox: &Sandbox) -> usize {
+    sandbox.requests().iter().filter(|request| request.email.is_some()).count()
+}
 
 /// The results without what a kill may change, attempts and times, and without the port.
 fn lasting(place: &Place) -> Vec<BTreeMap<String, String>> {
@@ -31,7 +36,7 @@ fn killed_at_random_moments_and_resumed_it_ends_like_an_unbroken_run() {
     let sandbox = server(MAILBOXES, 3, Script::default());
     expect(whole.run_against(&sandbox.url(), &limits), 0);
     let expected = lasting(&whole);
-    let calls_needed = sandbox.requests().len();
+    let calls_needed = calls(&sandbox);
     let expected_world: Vec<_> = sandbox.world().mailboxes().map(|(a, _, s)| (a, s.flags)).collect();
 
     let seed = fastrand::u64(..);
@@ -72,11 +77,113 @@ fn killed_at_random_moments_and_resumed_it_ends_like_an_unbroken_run() {
         assert!(lasting(&place) == expected, "seed {seed}: other results");
         let world: Vec<_> = sandbox.world().mailboxes().map(|(a, _, s)| (a, s.flags)).collect();
         assert!(world == expected_world, "seed {seed}: another state");
-        let calls = sandbox.requests().len();
+        let calls = calls(&sandbox);
         assert!(
             calls <= calls_needed + kills_here * JOBS,
             "seed {seed}: {calls} calls for {calls_needed}, {kills_here} kills with {JOBS} in flight"
         );
+    }
+    println!("{kills} kills in {runs} runs");
+}
+
+/// The word for a channel of a mailbox in the results.
+fn word(state: MailboxState, channel: &str) -> &'static str {
+    let flags = state.flags;
+    match channel {
+        "login" if flags.login => "suspended",
+        "incoming" if flags.incoming => "suspended",
+        "outgoing" => match (flags.outgoing, flags.held) {
+            (true, true) => "suspended+held",
+            (true, false) => "suspended",
+            (false, true) => "held",
+            (false, false) => "active",
+        },
+        _ => "active",
+    }
+}
+
+#[test]
+fn what_is_told_of_the_state_before_is_what_was_before_the_run_whatever_killed_it() {
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let (mut kills, mut runs) = (0, 0);
+    while kills < KILLS {
+        runs += 1;
+        assert!(runs < 20 * KILLS, "it is always faster than the kill");
+        let place = Place::new();
+        let rows: Vec<String> = (0..MAILBOXES)
+            .map(|i| match i % 2 {
+                0 => format!("user{i:03}@example.com,suspend,all\n"),
+                _ => format!("user{i:03}@example.com,suspend,login\nuser{i:03}@example.com,hold,outgoing\n"),
+            })
+            .collect();
+        place.write("job.csv", format!("email,action,channel\n{}", rows.concat()));
+        // Part of the mailboxes have some of that, or something else, already.
+        let mut world = World::for_mailboxes(USER, TOKEN, mailboxes(MAILBOXES).iter().map(String::as_str));
+        let mut before: BTreeMap<String, MailboxState> = BTreeMap::new();
+        for address in mailboxes(MAILBOXES) {
+            let mut state = MailboxState::default();
+            if random.u8(0..3) == 0 {
+                state.flags.login = random.bool();
+                state.flags.incoming = random.bool();
+                state.flags.outgoing = random.bool();
+                state.flags.held = random.bool();
+            }
+            assert!(world.set_mailbox(&address, state));
+            before.insert(address, state);
+        }
+        let latency = Duration::from_millis(3);
+        let sandbox = Sandbox::start(Options { world, latency, ..Options::default() }).unwrap();
+        let limits = ["--rate", "none", "--jobs", &JOBS.to_string()];
+        let mut next = place.run_against(&sandbox.url(), &limits);
+        loop {
+            let mut child = next.spawn().unwrap();
+            std::thread::sleep(Duration::from_millis(random.u64(0..150)));
+            child.kill().unwrap();
+            let status = child.wait().unwrap();
+            if status.code().is_some() {
+                assert_eq!(status.code(), Some(0), "seed {seed}");
+                break;
+            }
+            kills += 1;
+            next = if place.path("run/run.json").exists() {
+                let mut resume = place.mailsweep(&["resume", "run"]);
+                resume.args(limits);
+                resume
+            } else {
+                let _ = std::fs::remove_dir_all(place.path("run"));
+                place.run_against(&sandbox.url(), &limits)
+            };
+        }
+        for row in place.results("run") {
+            let was = before[&row["email"]];
+            let channel = row["channel"].as_str();
+            assert_eq!(row["state_before"], word(was, channel), "seed {seed}: {row:?}");
+            let is_hold = row["action"] == "hold";
+            let was_so = match channel {
+                "login" => was.flags.login,
+                "incoming" => was.flags.incoming,
+                _ if is_hold => was.flags.held,
+                _ => was.flags.outgoing,
+            };
+            let status = if was_so { "unchanged" } else { "ok" };
+            assert_eq!(
+                (row["status"].as_str(), row["verified"].as_str()),
+                (status, "yes"),
+                "seed {seed}: {row:?}"
+            );
+            let now = sandbox.world().mailbox(&row["email"]).unwrap();
+            assert_eq!(row["state_after"], word(now, channel), "seed {seed}: {row:?}");
+            let flags = now.flags;
+            let is_so = match channel {
+                "login" => flags.login,
+                "incoming" => flags.incoming,
+                _ if is_hold => flags.held && flags.outgoing == was.flags.outgoing,
+                _ => flags.outgoing && flags.held == was.flags.held,
+            };
+            assert!(is_so, "seed {seed}: {row:?}");
+        }
     }
     println!("{kills} kills in {runs} runs");
 }

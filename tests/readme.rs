@@ -3,7 +3,7 @@
 //!
 //! Commands are the lines of its `sh` blocks. What starts with `mailsweep` or with
 //! `cargo run --release -- ` is run with the built program in a scratch copy of the samples: as typed
-//! with `--sandbox` or `--dry-run`, as a dry run where it names a server. A `resume` or `audit` needs
+//! with `--sandbox` or `--dry-run`, as a dry run where it names a server. A command about a run needs
 //! only be understood, since the runs that README names are not there. The first `csv` block is
 //! `job.csv`.
 
@@ -15,6 +15,7 @@ use std::path::Path;
 use mailsweep::Exit;
 use mailsweep::domain::{ErrorClass, Status};
 use mailsweep::job::RESULT_COLUMNS;
+use mailsweep::view::guidance;
 use support::{Place, code, expect, stderr, stdout};
 
 fn readme() -> String {
@@ -91,6 +92,7 @@ fn every_command_works_as_typed() {
         let typed = shlex::split(typed).unwrap_or_else(|| panic!("unbalanced quotes: {line}"));
         let mut args: Vec<&str> = typed.iter().map(String::as_str).collect();
         match args[0] {
+            "runs" | "status" if args.len() == 1 => drop(expect(place.mailsweep(&args), 0)),
             "run" => {
                 if args.contains(&"--server") && !args.contains(&"--dry-run") {
                     args.push("--dry-run");
@@ -101,10 +103,17 @@ fn every_command_works_as_typed() {
                 expect(place.mailsweep(&args), 0);
                 runs += 1;
             }
+            "completions" => {
+                let upto = args.iter().position(|arg| *arg == ">").unwrap_or(args.len());
+                assert!(!expect(place.mailsweep(&args[..upto]), 0).stdout.is_empty());
+            }
+            "man" => drop(expect(place.mailsweep(&["man", "man1"]), 0)),
             "history" => {
                 expect(place.mailsweep(&args), 0);
             }
-            "resume" | "audit" => {
+            "status" | "stop" | "resume" | "audit" | "report" | "undo" | "verify"
+                if args.len() > 1 || args[0] != "status" =>
+            {
                 let ended = place.mailsweep(&args).output().unwrap();
                 let not_a_run = i32::from(Exit::NotARun.code());
                 assert_eq!(code(&ended), not_a_run, "{line}\n{}", stderr(&ended));
@@ -158,16 +167,22 @@ fn every_exit_code_has_its_line() {
 }
 
 #[test]
-fn every_error_class_is_named_once_and_no_other() {
+fn every_error_class_is_explained_as_the_program_explains_it() {
     let readme = readme();
     let section = section(&readme, "## Error classes");
-    let (tables, kept) = section.split_once("\nKept for").expect("the classes that are not used yet");
-    let mut told: Vec<String> = first_cells(tables).into_iter().skip(2).collect();
-    told.extend(marked(kept).into_iter().map(str::to_owned));
-    told.sort();
-    let mut known: Vec<String> = ErrorClass::ALL.iter().map(ToString::to_string).collect();
-    known.sort();
-    assert_eq!(told, known);
+    let told = section.lines().filter(|line| line.starts_with("| `"));
+    let told: Vec<String> = told.map(|row| row.replace('`', "")).collect();
+    let known: Vec<String> = ErrorClass::ALL
+        .iter()
+        .map(|class| {
+            let text = guidance(*class);
+            format!("| {class} | {} | {} |", text.meaning, text.advice(*class)).replace('`', "")
+        })
+        .collect();
+    assert_eq!(told, known, "the program's own words, in its own order");
+    let (_, kept) = section.split_once("\nKept for").expect("the classes that are not used yet");
+    let kept = marked(kept);
+    assert!(!kept.is_empty() && kept.iter().all(|word| word.parse::<ErrorClass>().is_ok()), "{kept:?}");
 }
 
 #[test]
@@ -203,15 +218,19 @@ fn every_long_flag_is_named_and_no_other() {
     let helped = |command: &str| flags(&stdout(&expect(place.mailsweep(&[command, "--help"]), 0)));
     let mut known = helped("run");
     known.extend(helped("resume"));
-    for command in ["check", "audit", "history"] {
+    for command in
+        ["check", "audit", "history", "status", "runs", "stop", "merge", "report", "plan", "undo", "verify"]
+    {
         known.extend(helped(command));
     }
     let told = flags(&readme);
     let missing: Vec<_> = known.difference(&told).collect();
     assert!(missing.is_empty(), "in the help, not in README: {missing:?}");
     known.extend(helped("sandbox"));
-    // Cargo's own, and one flag of a command that is named as not built yet.
-    known.extend(["--release", "--path", "--no-deps", "--open", "--exit-code"].map(str::to_owned));
+    // Cargo's own, and those of what is not built yet.
+    known.extend(["--release", "--path", "--no-deps", "--open"].map(str::to_owned));
+    let later = ["--exit-code", "--max-changes", "--release-held", "--require-state"];
+    known.extend(later.map(str::to_owned));
     let unknown: Vec<_> = told.difference(&known).collect();
     assert!(unknown.is_empty(), "in README, not in the help: {unknown:?}");
 }

@@ -149,6 +149,7 @@ mod tests {
             counts: Default::default(),
             error_classes: Default::default(),
             channels: Default::default(),
+            sessions_ended: None,
             servers: Vec::new(),
             sessions: Vec::new(),
             chain: None,

@@ -3,10 +3,13 @@
 mod afterwards;
 mod audit;
 mod check;
+mod follow;
+mod help;
 mod history;
 mod input;
 mod later;
 mod limits;
+mod merge;
 mod output;
 mod plan;
 mod report;
@@ -20,22 +23,26 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::reading::{GuardArgs, ReadingArgs};
+use super::shard::{self, Shard};
 use crate::domain::ErrorClass;
 use input::channels;
 
 pub use afterwards::AfterwardsArgs;
 pub use audit::AuditArgs;
 pub use check::CheckArgs;
+pub use follow::{RunsArgs, StatusArgs, StopArgs};
+pub use help::{CompletionsArgs, ERRORS, HelpArgs, ManArgs, Shell};
 pub use history::HistoryArgs;
 pub use input::{Channels, InputArgs};
 pub use later::{UndoArgs, VerifyArgs};
 pub use limits::LimitArgs;
+pub use merge::MergeArgs;
 pub use output::{LogFormatArg, OutputArgs};
 pub use plan::PlanArgs;
 pub use report::ReportArgs;
 pub use sandbox::SandboxArgs;
 pub use select::{SelectArgs, StateArgs, WhichArgs};
-pub use server::{CredentialArgs, MethodArg, ServerArgs, TargetArgs};
+pub use server::{ConfigArgs, CredentialArgs, MethodArg, ServerArgs, TargetArgs};
 pub use who::WhoArgs;
 
 /// Suspend and restore thousands of cPanel mailboxes from a CSV.
@@ -44,7 +51,7 @@ pub use who::WhoArgs;
 /// with retries, and leaves one result per operation. A run can be rehearsed (--dry-run), killed at
 /// any moment and resumed.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(version, max_term_width = 100, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -54,11 +61,14 @@ const EXAMPLES: &str = "\
 Try it without a server:
   mailsweep run samples/breach.csv --sandbox
 
+What an error means and what to do about it:
+  mailsweep help errors
+
 Exit codes:
   0         every operation is in its wanted state
   1         finished, but some operations did not end well
   2         wrong command line or input, or the answer was no; nothing was sent
-  3         stopped by --max-errors
+  3         stopped by --max-errors or --max-changes
   4         every server was halted: credential, TLS, unreachable
   5         the run is in use by another process
   6         not a run, or altered
@@ -85,10 +95,24 @@ pub enum Command {
     Report(ReportArgs),
     /// List everything that runs have done to one mailbox.
     History(HistoryArgs),
+    /// Say how far a run is, while it runs or later, and what waits for you.
+    Status(StatusArgs),
+    /// List the runs.
+    Runs(RunsArgs),
+    /// Stop a run as SIGTERM does, and wait for its end.
+    Stop(StopArgs),
+    /// Join the shards of a job into one.
+    Merge(MergeArgs),
     /// Ask each server whether it can be reached, takes its credential, and until when.
     Check(CheckArgs),
     /// Serve an embedded imitation of cPanel and WHM on loopback, to try mailsweep on.
     Sandbox(SandboxArgs),
+    /// Print the completions for a shell.
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one for each command.
+    Man(ManArgs),
+    /// Print the help of a command, or what the error classes mean.
+    Help(HelpArgs),
 }
 
 #[derive(Debug, Args)]
@@ -121,6 +145,11 @@ pub struct RunArgs {
     /// the same flag of a mailbox keep the file's order [default: the file's order].
     #[arg(long, value_name = "CHANNEL[,CHANNEL]", value_parser = channels, help_heading = "Run")]
     pub channel_order: Option<Channels>,
+
+    /// Do one part of the job: the I-th of N, from 1, divided by server; the others end excluded.
+    /// `index/N` takes JOB_COMPLETION_INDEX + 1, as Kubernetes sets it. Then join them with `merge`.
+    #[arg(long, value_name = "I/N", value_parser = shard::parse, help_heading = "Run")]
+    pub shard: Option<Shard>,
 
     #[command(flatten)]
     pub who: WhoArgs,

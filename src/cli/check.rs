@@ -35,6 +35,7 @@ pub fn check(args: &CheckArgs) -> Result<Exit, Failure> {
         [server] => server.name.clone(),
         servers => format!("{} servers", servers.len()),
     };
+    fleet.servers.iter().flat_map(Server::slips).for_each(|slip| live.note(&slip));
     live.note(&format!("asking {whom}"));
 
     // The name that reaches the servers' logs, and that tells this session's refusals from others'.

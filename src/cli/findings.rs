@@ -254,7 +254,7 @@ fn advice(class: ErrorClass) -> Option<&'static str> {
 }
 
 /// How a login gets a new credential.
-fn renew(login: &Login) -> String {
+pub fn renew(login: &Login) -> String {
     let user = &login.user;
     match &login.credential {
         CredentialSource::TokenFile(path) => format!("put a new token of {user} into {}", path.display()),

@@ -82,6 +82,9 @@ impl Ground {
             fleet
         };
         fleet.protect = config.protect.clone();
+        for server in &fleet.servers {
+            check_burst(server)?;
+        }
         let is_configured = target.server.is_none() && !fleet.servers.is_empty();
         Ok(Ground { config, path, fleet, is_configured, is_sandbox: false })
     }
@@ -100,6 +103,19 @@ impl Ground {
     /// The configured names, where rows may give them.
     pub fn names(&self) -> Option<Vec<String>> {
         self.is_configured.then(|| names(&self.fleet))
+    }
+}
+
+/// A burst that was asked for must have room for what goes together.
+fn check_burst(server: &Server) -> Result<()> {
+    let (burst, batch) = (server.limits.burst, server.limits.batch);
+    match burst {
+        Some(burst) if burst.get() < batch.most() => bail!(
+            "{}: a burst of {burst} has no room for --batch {batch}: leave --burst out, or give at least {}",
+            server.name,
+            batch.most()
+        ),
+        _ => Ok(()),
     }
 }
 

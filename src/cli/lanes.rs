@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use super::route::Routed;
-use crate::domain::{ErrorClass, Function, Status};
+use crate::domain::{ErrorClass, Status};
 use crate::engine::{AccountSpec, Changes, Fault, Known, LaneSpec, Unverified, Way};
 use crate::fleet::{Fleet, Heard};
 use crate::job::Job;
-use crate::record::Ledger;
+use crate::record::{Ledger, Place};
 
 /// What a session is to do, and where.
 pub struct Tasks<'a, 'l> {
@@ -44,7 +44,8 @@ pub fn lanes<'a>(tasks: Tasks<'a, '_>) -> Vec<LaneSpec<'a>> {
         found
     };
     let (to_do, unverified) = (by_place(tasks.to_do), by_place(tasks.unverified));
-    let due = if tasks.end_sessions { sessions_due(job, routed, ledger) } else { HashSet::new() };
+    let due: HashSet<&Place> =
+        if tasks.end_sessions { ledger.sessions_owed().collect() } else { HashSet::new() };
     let mut lanes: Vec<LaneSpec<'a>> = fleet
         .servers
         .iter()
@@ -72,7 +73,7 @@ pub fn lanes<'a>(tasks: Tasks<'a, '_>) -> Vec<LaneSpec<'a>> {
         lane.last.extend(ops.iter().copied().filter(|op| last.contains(op)));
         lane.accounts.push(AccountSpec {
             unverified: unverified.into_iter().map(|op| unverified_call(ledger, job, op)).collect(),
-            sessions_due: due.contains(&number),
+            sessions_due: due.contains(place),
             ..AccountSpec::new(&place.account, door, ops)
         });
     }
@@ -85,29 +86,20 @@ pub fn lanes<'a>(tasks: Tasks<'a, '_>) -> Vec<LaneSpec<'a>> {
 /// What an earlier session called, and what is known of its outcome.
 fn unverified_call(ledger: &Ledger, job: &Job, op: u32) -> Unverified {
     let standing = ledger.standing(job, op);
-    let fault = (standing.status == Status::Unknown).then(|| Fault {
+    let fault = (standing.status != Status::Ok).then(|| Fault {
         class: standing.class.unwrap_or(ErrorClass::Interrupted),
         http: standing.http,
         error: "no answer said whether it had effect".to_owned(),
     });
-    Unverified { op, fault }
+    Unverified { op, ended: standing.status, fault }
 }
 
-/// The places where a login was suspended in an earlier session and no sessions were ended since.
-fn sessions_due(job: &Job, routed: &Routed, ledger: &Ledger) -> HashSet<u32> {
-    let places = &routed.places;
-    let shut = (0u32..).zip(&job.operations).filter(|(op, operation)| {
-        let is_shut = matches!(ledger.ended(*op), Some((Status::Ok, _)));
-        is_shut && ledger.was_begun(*op) && operation.function() == Some(Function::SuspendLogin)
-    });
-    let shut = shut.filter_map(|(_, operation)| places.number_of(operation.mailbox));
-    shut.filter(|place| !ledger.has_ended_sessions(&places.list()[*place as usize])).collect()
-}
-
-/// What earlier sessions have changed, and what they found unchanged.
-pub fn changed_before(ledger: &Ledger) -> Changes {
+/// What earlier sessions have changed, and what they found unchanged; without what is taken up again,
+/// which is counted with this one's.
+pub fn changed_before(ledger: &Ledger, to_do: &[u32]) -> Changes {
+    let taken_up: HashSet<u32> = to_do.iter().copied().collect();
     let mut changes = Changes::default();
-    for op in 0..u32::try_from(ledger.len()).unwrap_or(u32::MAX) {
+    for op in (0..u32::try_from(ledger.len()).unwrap_or(u32::MAX)).filter(|op| !taken_up.contains(op)) {
         match ledger.ended(op) {
             Some((Status::Unchanged, _)) => changes.unchanged += 1,
             Some((Status::Ok | Status::Unknown, _)) => changes.changed += 1,

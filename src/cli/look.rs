@@ -8,17 +8,18 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::Failure;
 use super::lanes::{self, Tasks};
 use super::person::Who;
 use super::reach::Reach;
 use super::route::Routed;
-use super::session::{self, Opening};
+use super::session::Opening;
 use super::show::Live;
 use super::survey::Survey;
 use crate::domain::Exit;
-use crate::engine::{self, ChannelOrder, Checks, SessionEnd};
+use crate::engine::{self, ChannelOrder, Checks, SessionEnd, Signal};
 use crate::fleet::Fleet;
 use crate::job::Job;
 use crate::record::{Journal, JournalRecorder, Ledger, Places, Stamp};
@@ -35,6 +36,8 @@ pub struct Look<'a> {
     pub who: &'a Who,
     /// The operations, in file order; those that go nowhere are left out.
     pub to_do: &'a [u32],
+    /// The command's, which may look more than once: none is lost between two looks.
+    pub signals: &'a mut UnboundedReceiver<Signal>,
 }
 
 /// What was seen: an operation whose mailbox is as wanted is `unchanged`, one that would be called is
@@ -48,7 +51,7 @@ pub struct Looked {
 
 /// Looks.
 pub fn look(look: Look<'_>, live: &mut Live) -> Result<Looked, Failure> {
-    let Look { job, fleet, reach, runtime, mut survey, routed, order, who, to_do } = look;
+    let Look { job, fleet, reach, runtime, mut survey, routed, order, who, to_do, signals } = look;
     let unwritable = |fault: std::io::Error| Failure::new(Exit::Unwritable, fault);
     let mut journal = Journal::unnamed().map_err(unwritable)?;
     let mut ledger = Ledger::new(job);
@@ -83,10 +86,17 @@ pub fn look(look: Look<'_>, live: &mut Live) -> Result<Looked, Failure> {
     };
     let mut recorder = JournalRecorder::start(journal, ledger).map_err(unwritable)?;
     let end = runtime.block_on(async {
-        let signals = session::listen()?;
-        anyhow::Ok(engine::run(session, &mut recorder, live.observer(), signals).await)
+        let (tell, told) = unbounded_channel();
+        let mut looking = std::pin::pin!(engine::run(session, &mut recorder, live.observer(), told));
+        loop {
+            tokio::select! {
+                biased;
+                Some(signal) = signals.recv() => drop(tell.send(signal)),
+                end = &mut looking => break end,
+            }
+        }
     });
     let (journal, ledger, written) = recorder.finish();
     written.context("what was seen cannot be kept").map_err(|fault| Failure::new(Exit::Unwritable, fault))?;
-    Ok(Looked { ledger, journal, end: end? })
+    Ok(Looked { ledger, journal, end })
 }

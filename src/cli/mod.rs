@@ -7,14 +7,18 @@ mod args;
 mod audit;
 mod check;
 mod findings;
+mod follow;
 mod ground;
 mod held;
+mod help;
 mod history;
 mod lanes;
 mod look;
+mod merge;
 mod person;
 mod plan;
 mod prepare;
+mod process;
 mod reach;
 mod reading;
 mod recorded;
@@ -22,14 +26,20 @@ mod report;
 mod resume;
 mod route;
 mod run;
+mod runs;
 mod sandbox;
 mod sandbox_fleet;
 mod select;
 mod session;
 mod settings;
+mod shard;
 mod show;
 mod start;
+mod status;
+mod stop;
 mod survey;
+mod taken_back;
+mod to_do;
 mod undo;
 mod verify;
 
@@ -61,8 +71,15 @@ pub fn main() -> Exit {
         Command::Audit(args) => (audit::audit(args), Voice::from(args)),
         Command::Report(args) => (report::report(args), Voice::default()),
         Command::History(args) => (history::history(args), Voice::default()),
+        Command::Status(args) => (status::status(args), Voice::default()),
+        Command::Runs(args) => (runs::runs(args), Voice::default()),
+        Command::Stop(args) => (stop::stop(args), Voice::default()),
+        Command::Merge(args) => (merge::merge(args), Voice::from(args)),
         Command::Check(args) => (check::check(args), Voice::from(args)),
         Command::Sandbox(args) => (sandbox::serve(args), Voice::default()),
+        Command::Completions(args) => (help::completions(args), Voice::default()),
+        Command::Man(args) => (help::man(args), Voice::default()),
+        Command::Help(args) => (help::help(args), Voice::default()),
     };
     done.unwrap_or_else(|failure| {
         show::fault(&failure.error, voice);

@@ -10,13 +10,14 @@ use super::args::{PlanArgs, StateArgs};
 use super::look::{self, Look, Looked};
 use super::person::Who;
 use super::prepare::{self, Prepared};
-use super::reach::{self, Reach};
+use super::reach::{self, Kept, Reach};
+use super::report::check_place;
 use super::route::{Routed, Routing};
 use super::run::{check_output, state_failure, write_output};
 use super::show::Live;
-use super::survey::{Survey, Surveyor};
+use super::survey::{self, Survey, Surveyor};
 use super::{Failure, session};
-use crate::domain::{ErrorClass, Exit, State, Status};
+use crate::domain::{Classes, ErrorClass, Exit, State, Status};
 use crate::engine::ChannelOrder;
 use crate::job::{InputOptions, Job, What};
 use crate::record::{
@@ -28,6 +29,7 @@ use crate::view::{self, PlanRow, PlanView, Terminal};
 /// Carries out the command.
 pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
     check_output(&args.output)?;
+    args.save.as_deref().map_or(Ok(()), |path| check_place("--save", path))?;
     let Prepared { ground, left_out, lists, input, options, job } =
         Prepared::new(&args.job, &args.input, &args.server, &args.limits, &args.select, false)?;
     let fleet = &ground.fleet;
@@ -36,13 +38,15 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let run_id = format!("plan-{}", RunDir::name(None, input.name(), Stamp::now()));
     let callable = prepare::callable(&job);
-    let (survey, reach) = if ground.is_sandbox {
-        (Survey::silent(fleet, &left_out), Reach::sandbox(&fleet.servers[0], None, &run_id, &job)?)
+    let mut state = None;
+    let (survey, reach, credentials) = if ground.is_sandbox {
+        let reach = Reach::sandbox(&fleet.servers[0], Kept::Nowhere, &run_id, &job)?;
+        (Survey::silent(fleet, &left_out), reach, Vec::new())
     } else {
         let is_out = |name: &str| fleet.servers.iter().zip(&left_out).any(|(s, out)| *out && s.name == name);
         let credentials = reach::credentials(fleet, |server| is_out(&server.name))?;
         let reach = Reach::servers(fleet, &credentials, &run_id)?;
-        let state = StateDir::from_environment().map_err(state_failure)?;
+        let state = state.insert(StateDir::from_environment().map_err(state_failure)?);
         let alone = StateArgs { try_again: args.try_again, ..StateArgs::default() };
         let surveyor = Surveyor {
             fleet,
@@ -51,12 +55,13 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
             job: &job,
             args: &alone,
             only_looks: true,
+            others: Vec::new(),
             run_id: &run_id,
             operator: &who.to_string(),
             live: &live,
         };
-        let survey = surveyor.survey(&state, &left_out, |_| !callable.is_empty(), &runtime)?;
-        (survey, reach)
+        let survey = surveyor.survey(state, &left_out, |_| !callable.is_empty(), &runtime)?;
+        (survey, reach, credentials)
     };
     let names = options.servers.as_deref().unwrap_or_default();
     let routing = Routing {
@@ -71,6 +76,7 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
     let routed = routing.route(callable.iter().copied(), &HashSet::new());
     let to_do: Vec<u32> = callable.into_iter().filter(|op| !routed.settled.contains_key(op)).collect();
     let order = args.channel_order.as_ref().map(|channels| channels.0.as_slice()).unwrap_or_default();
+    let mut signals = runtime.block_on(async { session::listen() })?;
     let mut looked = look::look(
         Look {
             job: &job,
@@ -82,16 +88,21 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
             order: ChannelOrder::first(order),
             who: &who,
             to_do: &to_do,
+            signals: &mut signals,
         },
         &mut live,
     )?;
     runtime.shutdown_background();
+    if let Some(state) = &state {
+        survey::note_refusals(state, fleet, &credentials, &run_id, &session::refused(&looked.end), &live);
+    }
     fail_what_could_not_be_seen(&mut looked, &job)?;
     let handle = looked.journal.handle().context("what was seen cannot be read")?;
     let outcomes = Outcomes::Done { ledger: &looked.ledger, journal: &handle };
-    let material = Material { job: &job, input: &input, options: &options, outcomes };
+    let material =
+        Material { job: &job, input: &input, options: &options, tolerated: Classes::NONE, outcomes };
     let tally = material.write_results(std::io::sink()).context("the input cannot be read again")?;
-    let mut exit = session::decide(&looked.end, &tally, &looked.ledger);
+    let mut exit = session::decide(&looked.end, &tally, false, Classes::NONE);
     if args.exit_code && tally.counts.contains_key(&Status::Planned) {
         exit = exit.worse(Exit::WouldChange);
     }
@@ -99,7 +110,8 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
         write_output(to, |out| material.write_results(out).map(drop))
             .with_context(|| format!("the plan could not be written to {}", to.display()))?;
     }
-    if let Some(path) = &args.save {
+    // A plan that was cut short foresees nothing of the rest.
+    if let Some(path) = args.save.as_ref().filter(|_| looked.end.stop.is_none()) {
         let facts = InputFacts {
             name: input.name().to_owned(),
             sha256: job.sha256.clone(),
@@ -110,7 +122,9 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
             .with_context(|| format!("the plan could not be saved to {}", path.display()))?;
     }
     // Flags that name a server would have to be repeated, and may hold more than should be shown.
+    let is_whole = args.select.is_everything() && looked.end.stop.is_none();
     let is_repeatable = ground.is_configured
+        && is_whole
         && options == (InputOptions { servers: options.servers.clone(), ..InputOptions::default() });
     let view = PlanView { next: next(args, is_repeatable), ..seen(args, &looked, &job, &routed) };
     show(args, live, &view, &tally, exit);
@@ -201,7 +215,10 @@ fn seen(args: &PlanArgs, looked: &Looked, job: &Job, routed: &Routed) -> PlanVie
 fn next(args: &PlanArgs, is_repeatable: bool) -> Option<String> {
     let path = args.save.as_ref().filter(|_| is_repeatable && args.job != Path::new("-"))?;
     let words = ["mailsweep", "run"].map(OsStr::new).into_iter();
-    Some(view::command(words.chain([args.job.as_os_str(), OsStr::new("--plan"), path.as_os_str()])))
+    let words = words.chain([args.job.as_os_str(), OsStr::new("--plan"), path.as_os_str()]);
+    let config = args.server.target.config.as_ref();
+    let config = config.map(|path| [OsStr::new("--config"), path.as_os_str()]);
+    Some(view::command(words.chain(config.into_iter().flatten())))
 }
 
 fn show(args: &PlanArgs, live: Live, view: &PlanView, tally: &Tally, exit: Exit) {

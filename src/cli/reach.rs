@@ -20,6 +20,16 @@ const SANDBOX_TOKEN: &str = "SANDBOX-TOKEN";
 /// The secrets of each login, by server.
 pub type Credentials = Vec<Vec<Credential>>;
 
+/// Where the embedded server's state comes from, and where it goes.
+pub enum Kept {
+    /// It is new, and forgotten.
+    Nowhere,
+    /// In this file.
+    In(PathBuf),
+    /// It begins as this file has it, which may be another process's: the file is left alone.
+    AsIn(PathBuf),
+}
+
 /// Servers that can be spoken to: by server of the fleet, then by login.
 pub struct Reach {
     pub transports: Vec<Vec<HttpTransport>>,
@@ -84,10 +94,19 @@ impl Reach {
         self.transports.iter().map(|logins| logins.iter().map(&way).collect()).collect()
     }
 
-    /// Starts the embedded server, filled with the job's own mailboxes; its state is kept in `store`.
-    pub fn sandbox(server: &Server, store: Option<PathBuf>, run_id: &str, job: &Job) -> Result<Reach> {
+    /// Starts the embedded server, filled with the job's own mailboxes unless its state was kept.
+    pub fn sandbox(server: &Server, kept: Kept, run_id: &str, job: &Job) -> Result<Reach> {
         let addresses = job.mailboxes.iter().map(|(_, address)| address);
-        let world = World::for_mailboxes(SANDBOX, SANDBOX_TOKEN, addresses);
+        let anew = || World::for_mailboxes(SANDBOX, SANDBOX_TOKEN, addresses);
+        let (store, world) = match kept {
+            Kept::Nowhere => (None, anew()),
+            Kept::In(path) => (Some(path), anew()),
+            Kept::AsIn(path) => match World::load(&path) {
+                Ok(world) => (None, world),
+                Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => (None, anew()),
+                Err(fault) => return Err(fault).with_context(|| format!("the sandbox's {}", path.display())),
+            },
+        };
         let sandbox = Sandbox::start(sandbox::Options {
             world,
             store,

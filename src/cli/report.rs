@@ -41,6 +41,7 @@ pub fn report(args: &ReportArgs) -> Result<Exit, Failure> {
         job: &job,
         input: &input,
         options: &facts.input.options,
+        tolerated: facts.tolerated(),
         outcomes: Outcomes::Done { ledger: &seen.record.ledger, journal: &seen.journal },
     };
     let tally = material.tell(|_| Ok(())).context("the results cannot be read")?;

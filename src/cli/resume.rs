@@ -10,18 +10,21 @@ use super::Failure;
 use super::afterwards::Afterwards;
 use super::args::ResumeArgs;
 use super::ground;
-use super::reach::{self, Reach};
+use super::reach::{self, Kept, Reach};
 use super::reading::ReadingSettings;
 use super::recorded::{Recorded, ServerChoice};
 use super::route::Routing;
 use super::run::{self, runs_dir, state_failure};
 use super::session::{self, Closed, Work};
+use super::settings::Settings;
 use super::show::Live;
 use super::survey::{self, Survey, Surveyor};
-use crate::domain::{ErrorClass, Exit, Status};
+use crate::domain::{Classes, ErrorClass, Exit, Function, Status};
 use crate::fleet::{Fleet, Server};
-use crate::job::{Job, What};
-use crate::record::{Ended, Ledger, Material, Opened, Outcomes, RunDir, RunFacts, Stamp, StateDir, Summary};
+use crate::job::{Job, Operation, What};
+use crate::record::{
+    Ended, Ledger, Material, Opened, Outcomes, RunDir, RunFacts, Stamp, StateDir, Summary, is_waiting,
+};
 
 /// Carries out the command.
 pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
@@ -45,25 +48,22 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let Recorded { dir, facts, settings, fleet, input, job, config } = recorded;
     let shown = dir.path().display();
     let left_out = args.select.which.left_out(&fleet)?;
+    let tolerated = args.limits.tolerate.unwrap_or(settings.tolerate);
     let opened = dir.open_journal(&facts, &job)?;
-    if let Some(torn) = opened.torn {
-        live.note(&format!(
-            "the journal's end was torn when the run was killed: {} bytes cut, nothing that had counted",
-            torn.bytes
-        ));
-    }
+    session::note_torn(&opened, &live);
     let mut reading = settings.reading.clone();
     args.guards.put_into(&mut reading);
-    let plan = Plan::new(&job, &opened.ledger, args, &reading);
+    reading.check()?;
+    let plan = Plan::new(&job, &opened.ledger, args, &settings, &reading);
     if plan.is_empty() && opened.closed {
-        return nothing_to_do(&dir, &facts, &job, &opened, live, args);
+        return nothing_to_do(&dir, &facts, &job, &opened, tolerated, live, args);
     }
 
     let who = args.who.who(config.operator.as_deref());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let mut state = None;
     let (survey, reach, credentials) = if settings.sandbox {
-        let reach = Reach::sandbox(&fleet.servers[0], Some(store), &dir.run_id(), &job)?;
+        let reach = Reach::sandbox(&fleet.servers[0], Kept::In(store), &dir.run_id(), &job)?;
         (Survey::silent(&fleet, &left_out), reach, Vec::new())
     } else {
         let needed = plan.needed(&job, &opened.ledger, &fleet);
@@ -86,6 +86,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
             only_looks: false,
             run_id: &dir.run_id(),
             operator: &who.to_string(),
+            others: Vec::new(),
             live: &live,
         };
         let survey = surveyor.survey(state, &left_out, |number| needed[number], &runtime)?;
@@ -103,9 +104,10 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let is_blocked = |op: &&u32| matches!(opened.ledger.ended(**op), Some((Status::Blocked, _)));
     let mailbox = |op: &u32| job.operations[*op as usize].mailbox;
     let anew = plan.to_do.iter().filter(is_blocked).map(mailbox).collect();
-    let mut routed = routing.route(plan.to_do.iter().chain(&plan.unverified).copied(), &anew);
-    // What only waits to be looked at has ended, wherever its mailbox may be now.
-    plan.unverified.iter().for_each(|op| drop(routed.settled.remove(op)));
+    let ended = || plan.unverified.iter().chain(&plan.shut);
+    let mut routed = routing.route(plan.to_do.iter().chain(ended()).copied(), &anew);
+    // What only waits for something of its account has ended, wherever its mailbox may be now.
+    ended().for_each(|op| drop(routed.settled.remove(op)));
     routed.warnings.iter().for_each(|warning| live.note(warning));
     let left_alone: HashSet<u32> = routed.left_alone.iter().copied().collect();
     let mut to_do = plan.to_do;
@@ -122,7 +124,13 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
         0 => String::new(),
         n => format!(", {n} to be looked at again"),
     };
-    live.note(&format!("resuming {shown}: {count} of {all} operations to do{to_verify} at {whither}"));
+    let to_end = match plan.shut.len() {
+        0 => String::new(),
+        n => format!(", sessions of {n} accounts to be ended"),
+    };
+    live.note(&format!(
+        "resuming {shown}: {count} of {all} operations to do{to_verify}{to_end} at {whither}"
+    ));
     let closed = session::carry_out(
         Work {
             dir: &dir,
@@ -145,6 +153,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
             to_do,
             last: plan.last,
             unverified,
+            tolerated,
             again: again(args),
         },
         &mut live,
@@ -178,14 +187,22 @@ struct Plan {
     settled: Vec<Ended>,
     /// What was called before and whose mailboxes were not read since.
     unverified: Vec<u32>,
+    /// One operation for each account the sessions of whose mailboxes are still to be ended.
+    shut: Vec<u32>,
 }
 
 impl Plan {
     fn is_empty(&self) -> bool {
-        self.to_do.is_empty() && self.settled.is_empty() && self.unverified.is_empty()
+        self.to_do.is_empty() && self.settled.is_empty() && self.unverified.is_empty() && self.shut.is_empty()
     }
 
-    fn new(job: &Job, ledger: &Ledger, args: &ResumeArgs, reading: &ReadingSettings) -> Plan {
+    fn new(
+        job: &Job,
+        ledger: &Ledger,
+        args: &ResumeArgs,
+        settings: &Settings,
+        reading: &ReadingSettings,
+    ) -> Plan {
         let reads_after = !reading.blind && !reading.no_verify;
         let mut unverified = Vec::new();
         let mut to_do = Vec::new();
@@ -194,13 +211,24 @@ impl Plan {
         for op in 0..u32::try_from(job.operations.len()).unwrap_or(u32::MAX) {
             let What::Call(function) = job.operations[op as usize].what else { continue };
             let ended = ledger.ended(op);
-            if ledger.is_undone(op) {
-                // What had ended stays as it was.
-                if session::is_waiting(ended) {
-                    let why = "an undo of this run takes its mailbox back";
-                    settled.push(without_call(op, Status::Blocked, Some(ErrorClass::Undone), why));
+            if let Some(aside) = settings.aside(op) {
+                if ended.is_none() {
+                    settled.push(without_call(op, aside.status, Some(aside.class), &aside.error));
                 }
                 continue;
+            }
+            if let Some(undo) = ledger.undone_by(op) {
+                let is_left = matches!(ended, Some((Status::Blocked, Some(ErrorClass::Undone))));
+                let waits = is_waiting(ended);
+                let is_asked_for = args.retry.contains(&ErrorClass::Undone) && (is_left || waits);
+                // What had ended stays as it was.
+                if !is_asked_for {
+                    if waits {
+                        let why = format!("taken back by the undo {}", undo.by);
+                        settled.push(without_call(op, Status::Blocked, Some(ErrorClass::Undone), &why));
+                    }
+                    continue;
+                }
             }
             if !is_taken_up(ended, args) {
                 if reads_after && ledger.is_unverified(op) {
@@ -235,14 +263,15 @@ impl Plan {
             move |op| is_last(op)
         });
         let last = last.collect();
-        Plan { to_do, last, settled, unverified }
+        let shut = if reading.end_sessions { shut(job, ledger) } else { Vec::new() };
+        Plan { to_do, last, settled, unverified, shut }
     }
 
     /// For each server whether it is to be spoken to: it has something to do, or may know where
     /// something belongs.
     fn needed(&self, job: &Job, ledger: &Ledger, fleet: &Fleet) -> Vec<bool> {
         let mut needed = vec![false; fleet.servers.len()];
-        for op in self.to_do.iter().chain(&self.unverified) {
+        for op in self.to_do.iter().chain(&self.unverified).chain(&self.shut) {
             let place = ledger.places().of(job.operations[*op as usize].mailbox);
             let known = place.filter(|place| !place.account.is_empty());
             let known = known.filter(|_| !matches!(ledger.ended(*op), Some((Status::Blocked, _))));
@@ -256,9 +285,23 @@ impl Plan {
     }
 }
 
+/// For each account the sessions of whose mailboxes are owed, an operation that suspended a login there.
+fn shut(job: &Job, ledger: &Ledger) -> Vec<u32> {
+    let mut owed: HashSet<_> = ledger.sessions_owed().collect();
+    let is_shut = |(op, operation): &(u32, &Operation)| {
+        let is_call = operation.what == What::Call(Function::SuspendLogin);
+        is_call && ledger.was_begun(*op) && !ledger.is_undone(*op)
+    };
+    let shut = (0u32..).zip(&job.operations).filter(is_shut);
+    let place = |operation: &Operation| ledger.places().of(operation.mailbox);
+    shut.filter(|(_, operation)| place(operation).is_some_and(|place| owed.remove(place)))
+        .map(|(op, _)| op)
+        .collect()
+}
+
 fn is_taken_up(ended: Option<(Status, Option<ErrorClass>)>, args: &ResumeArgs) -> bool {
     match ended {
-        ended if session::is_waiting(ended) => true,
+        ended if is_waiting(ended) => true,
         // A resume cannot widen what the run left out.
         None | Some((Status::NotAttempted, _)) => false,
         Some((status, class)) => {
@@ -278,6 +321,7 @@ fn nothing_to_do(
     facts: &RunFacts,
     job: &Job,
     opened: &Opened,
+    tolerated: Classes,
     live: Live,
     args: &ResumeArgs,
 ) -> Result<Exit, Failure> {
@@ -287,6 +331,7 @@ fn nothing_to_do(
         job,
         input: &input,
         options: &facts.input.options,
+        tolerated,
         outcomes: Outcomes::Done { ledger: &opened.ledger, journal: &handle },
     };
     let tally = material.write_results(std::io::sink()).context("the results cannot be read")?;
@@ -296,8 +341,8 @@ fn nothing_to_do(
     let summary = dir.summarise(&material, &tally, opened.sessions.clone(), exit, ended);
     // It may have been killed between its last record and its summary.
     let chain = |summary: Summary| summary.sessions.last().and_then(|session| session.chain.clone());
-    let written = std::fs::read(dir.summary()).ok().and_then(|text| serde_json::from_slice(&text).ok());
-    if written.and_then(chain) != summary.sessions.last().and_then(|session| session.chain.clone()) {
+    if dir.last_summary().and_then(chain) != summary.sessions.last().and_then(|session| session.chain.clone())
+    {
         let exit_code = opened.sessions.last().and_then(|session| session.exit_code);
         let exit_code = exit_code.unwrap_or(summary.exit_code);
         let chain = Some(opened.journal.chain().to_string());
@@ -305,7 +350,7 @@ fn nothing_to_do(
     }
     live.note(&format!("{} is through: there is nothing to resume", dir.path().display()));
     let (elapsed, stopped, again, refused) = (Duration::ZERO, None, Vec::new(), Vec::new());
-    let closed = Closed { exit, summary, tally, left: 0, stopped, elapsed, again, refused };
+    let closed = Closed { exit, summary, tally, left: 0, tolerated, stopped, elapsed, again, refused };
     // Nothing has happened that anybody else would have to know.
     run::finish(live, dir, facts, &args.output, &Afterwards::default(), closed)
 }
@@ -335,15 +380,11 @@ fn newest(runs_dir: &Path, live: &Live) -> Result<(RunDir, RunFacts), Failure> {
 
 /// Whether the last session was killed, or says itself that it left something.
 fn waits_for_resume(dir: &RunDir) -> bool {
-    let summary = std::fs::read(dir.summary()).ok();
-    let summary = summary.and_then(|text| serde_json::from_slice::<Summary>(&text).ok());
-    let Some(summary) = summary.filter(|_| dir.looks_closed()) else { return true };
+    let Some(summary) = dir.last_summary().filter(|_| dir.looks_closed()) else { return true };
     let interrupted = [Exit::Interrupted, Exit::Terminated, Exit::Unwritable].map(Exit::code);
-    // A halt or a stop may have left nothing but operations whose last try has an open outcome.
+    // A halt or a stop may have left nothing but readings, or operations with an open outcome.
     let cut_short = [Exit::Halted, Exit::Stopped].map(Exit::code).contains(&summary.exit_code);
     let left = summary.counts.get(&Status::NotAttempted).copied().unwrap_or(0);
     let excluded = summary.error_classes.get(&ErrorClass::Excluded).copied().unwrap_or(0);
-    interrupted.contains(&summary.exit_code)
-        || left > excluded
-        || cut_short && summary.counts.contains_key(&Status::Unknown)
+    interrupted.contains(&summary.exit_code) || left > excluded || cut_short
 }

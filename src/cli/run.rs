@@ -15,12 +15,13 @@ use super::report::check_place;
 use super::route::{Routed, Routing};
 use super::session::{self, Closed};
 use super::settings::Settings;
-use super::show::Live;
+use super::show::{Live, Previewed};
 use super::start::Start;
 use super::survey::Survey;
 use super::{Failure, person};
 use crate::domain::Exit;
 use crate::engine::ChannelOrder;
+use crate::fleet::Server;
 use crate::job::{Job, Source};
 use crate::record::{FORMAT, InputFacts, Material, Outcomes, Plan, RunDir, RunFacts, SessionFigures, Stamp};
 
@@ -48,12 +49,12 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         sandbox_in: None,
         channel_order: ChannelOrder::first(first),
         protect: ground.fleet.protect.clone(),
-        reading: args.reading.settings(),
+        reading: args.reading.settings(&ground.config)?,
         plan,
+        tolerate: args.limits.tolerate.unwrap_or(ground.config.tolerate),
+        shard: args.shard,
+        aside: Vec::new(),
     };
-    if settings.reading.blind && settings.reading.max_changes.is_some() {
-        return Err(anyhow::anyhow!("--max-changes needs the state that --blind does not read").into());
-    }
     let fleet = &ground.fleet;
     let facts = RunFacts {
         format: FORMAT,
@@ -71,17 +72,22 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         undo_of: None,
     };
     let live = Live::start(&args.output);
+    ground.fleet.servers.iter().flat_map(Server::slips).for_each(|slip| live.note(&slip));
     let route = |survey: &Survey| {
         let heard = &survey.heard;
         let names = facts.input.options.servers.as_deref().unwrap_or_default();
         let (job, lists, is_rehearsal) = (&job, &lists, args.dry_run);
         let routing = Routing { job, fleet, heard, lists, names, recorded: None, is_rehearsal };
-        routing.route(prepare::callable(job).into_iter(), &HashSet::new())
+        let mut routed = routing.route(prepare::callable(job).into_iter(), &HashSet::new());
+        if let Some(shard) = args.shard {
+            shard.narrow(&mut routed, job, fleet);
+        }
+        routed
     };
     let runs_dir = runs_dir(&ground.config);
     if args.dry_run {
         let routed = route(&Survey::silent(fleet, &left_out));
-        return rehearse(args, &runs_dir, facts, &input, &job, &ground, &routed, live);
+        return rehearse(args, &runs_dir, facts, &settings, &input, &job, &ground, &routed, live);
     }
 
     let has_calls = !prepare::callable(&job).is_empty();
@@ -94,6 +100,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         fleet,
         left_out: &left_out,
         needed: vec![has_calls; fleet.servers.len()],
+        other_shards: args.shard.map(|shard| shard.others(fleet)).unwrap_or_default(),
         runs_dir: &runs_dir,
         run_dir: args.run_dir.as_deref(),
         others: &args.state,
@@ -174,6 +181,7 @@ fn rehearse(
     args: &RunArgs,
     runs_dir: &Path,
     facts: RunFacts,
+    settings: &Settings,
     input: &Source,
     job: &Arc<Job>,
     ground: &Ground,
@@ -182,7 +190,11 @@ fn rehearse(
 ) -> Result<Exit, Failure> {
     let begun = Instant::now();
     let title = format!("Dry run of {}: nothing is sent", input.name());
-    live.preview(&title, job, &ground.fleet, routed, Vec::new(), args.run_dir.as_deref());
+    live.preview(
+        Previewed { title: &title, job, fleet: &ground.fleet, routed, settings },
+        Vec::new(),
+        args.run_dir.as_deref(),
+    );
     let dir = RunDir::create(args.run_dir.as_deref(), runs_dir, input.name(), facts.started_at)?;
     let facts = RunFacts { run_id: dir.run_id(), ..facts };
     dir.write_facts(&facts, input)?;
@@ -191,6 +203,7 @@ fn rehearse(
         job,
         input: &kept,
         options: &facts.input.options,
+        tolerated: settings.tolerate,
         outcomes: Outcomes::Rehearsed { places: &routed.places, settled: &routed.settled },
     };
     let tally = dir.write_rehearsal(&material)?;
@@ -214,7 +227,8 @@ fn rehearse(
     dir.write_report(&material.report(&facts, &summary, &tally, None), &crate::view::report)?;
     dir.write_summary(&summary)?;
     let (elapsed, stopped, again, refused) = (begun.elapsed(), None, Vec::new(), Vec::new());
-    let closed = Closed { exit, summary, tally, left: 0, stopped, elapsed, again, refused };
+    let tolerated = settings.tolerate;
+    let closed = Closed { exit, summary, tally, left: 0, tolerated, stopped, elapsed, again, refused };
     // A rehearsal is nobody else's business.
     finish(live, &dir, &facts, &args.output, &Afterwards::default(), closed)
 }

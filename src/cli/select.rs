@@ -41,6 +41,12 @@ impl WhichArgs {
 }
 
 impl SelectArgs {
+    /// Whether nothing is left out.
+    pub fn is_everything(&self) -> bool {
+        let SelectArgs { only, except, which: WhichArgs { servers, except_servers } } = self;
+        only.is_none() && except.is_none() && servers.is_empty() && except_servers.is_empty()
+    }
+
     /// The lists of `--only` and `--except`.
     pub fn lists(&self) -> Result<Lists> {
         let read = |path: &PathBuf| -> Result<Selection> {

@@ -16,13 +16,13 @@ use super::reading::ReadingSettings;
 use super::route::Routed;
 use super::survey::Survey;
 use super::{Failure, person, show};
-use crate::domain::{ErrorClass, Exit, Status};
+use crate::domain::{Classes, ErrorClass, Exit};
 use crate::engine::{self, ChannelOrder, Foreseen, SessionEnd, Signal, Stop};
 use crate::fleet::Fleet;
 use crate::job::{Job, Source};
 use crate::record::{
-    Asked, Ended, Entry, Journal, JournalRecorder, Ledger, Material, Outcomes, Places, RunDir, RunFacts,
-    SessionEntry, SessionFigures, Stamp, Summary, Tally,
+    Asked, Ended, Entry, Journal, JournalRecorder, Ledger, Material, Opened, Outcomes, Places, RunDir,
+    RunFacts, SessionEntry, SessionFigures, Stamp, Summary, Tally, is_waiting,
 };
 use crate::view;
 
@@ -53,6 +53,8 @@ pub struct Work<'a> {
     pub last: HashSet<u32>,
     /// Operations that an earlier session called and whose mailboxes were not read since.
     pub unverified: Vec<u32>,
+    /// Error classes that count for nothing.
+    pub tolerated: Classes,
     /// Flags that a later session needs to take up the same.
     pub again: Vec<String>,
 }
@@ -62,8 +64,10 @@ pub struct Closed {
     pub exit: Exit,
     pub summary: Summary,
     pub tally: Tally,
-    /// Operations that a `resume` would take up, be it only to look what they came to.
+    /// What a `resume` would take up, be it only to look what became of it.
     pub left: usize,
+    /// Error classes that counted for nothing.
+    pub tolerated: Classes,
     /// Why it took no new work before it was through, if so.
     pub stopped: Option<String>,
     /// How long it took.
@@ -95,10 +99,10 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
         unverified: &work.unverified,
         end_sessions: work.reading.end_sessions,
     });
-    let checks = work.reading.checks(lanes::changed_before(&work.ledger));
+    let checks = work.reading.checks(lanes::changed_before(&work.ledger, &work.to_do));
     let reads_after = checks.after;
     let foreseen = work.foreseen;
-    let Work { dir, job, order, sessions, again, runtime, .. } = work;
+    let Work { dir, job, order, sessions, tolerated, again, runtime, .. } = work;
     let clock = Stamp::now;
     let session = engine::Session {
         job,
@@ -106,6 +110,7 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
         order,
         checks,
         foreseen,
+        tolerated,
         done_before: done_before as u64,
         seed: fastrand::u64(..),
         clock: &clock,
@@ -126,10 +131,12 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
         job,
         input: work.input,
         options: &work.facts.input.options,
+        tolerated,
         outcomes: Outcomes::Done { ledger: &ledger, journal: &handle },
     };
     let is_taken_up = |op: &u32| is_left(&ledger, job, *op) || reads_after && ledger.is_unverified(*op);
-    let left = (0..ledger.len() as u32).filter(is_taken_up).count();
+    let owes_sessions = work.reading.end_sessions && ledger.sessions_owed().next().is_some();
+    let left = (0..ledger.len() as u32).filter(is_taken_up).count() + usize::from(owes_sessions);
     let mut exit = Exit::Internal;
     let closed = match fault {
         Some(fault) => Err(fault),
@@ -140,7 +147,7 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
                 &mut journal,
                 sessions.clone(),
                 |tally| {
-                    exit = decide(&end, tally, &ledger);
+                    exit = decide(&end, tally, owes_sessions, tolerated);
                     exit
                 },
                 &view::report,
@@ -149,20 +156,19 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
     };
     let stopped = end.stop.map(reason);
     let elapsed = begun.elapsed();
-    let refused = end.servers.iter().enumerate().filter_map(|(server, end)| Some((server, end.refused?)));
-    let refused = refused.collect();
+    let refused = refused(&end);
     match closed {
         Ok((summary, tally)) => {
             // The accounting has the last word.
             let exit = if summary.exit_code == exit.code() { exit } else { Exit::Internal };
-            Ok(Closed { exit, summary, tally, left, stopped, elapsed, again, refused })
+            Ok(Closed { exit, summary, tally, left, tolerated, stopped, elapsed, again, refused })
         }
         Err(fault) => {
             // What is known is shown all the same; the journal has it, and a resume goes on from it.
             let tally = material.write_results(std::io::sink()).unwrap_or_default();
             let summary = dir.summarise(&material, &tally, sessions, Exit::Unwritable, Stamp::now());
             let (exit, stopped) = (Exit::Unwritable, Some(fault));
-            Ok(Closed { exit, summary, tally, left, stopped, elapsed, again, refused })
+            Ok(Closed { exit, summary, tally, left, tolerated, stopped, elapsed, again, refused })
         }
     }
 }
@@ -178,20 +184,27 @@ pub fn reason(stop: Stop) -> String {
     .to_owned()
 }
 
+/// The servers that refused a credential: their place in the fleet, and the login's.
+pub fn refused(end: &SessionEnd) -> Vec<(usize, usize)> {
+    let servers = end.servers.iter().enumerate();
+    servers.filter_map(|(server, end)| Some((server, end.refused?))).collect()
+}
+
+/// Tells that a kill had left a journal's end half written.
+pub fn note_torn(opened: &Opened, live: &show::Live) {
+    if let Some(torn) = opened.torn {
+        live.note(&format!(
+            "the journal's end was torn when the run was killed: {} bytes cut, nothing that had counted",
+            torn.bytes
+        ));
+    }
+}
+
 /// Whether a plain `resume` would take this operation up.
 pub fn is_left(ledger: &Ledger, job: &Job, op: u32) -> bool {
     use crate::job::What;
     let is_call = matches!(job.operations[op as usize].what, What::Call(_));
     is_call && is_waiting(ledger.ended(op))
-}
-
-/// Whether an operation waits to be taken up: what a run left out on purpose does not.
-pub fn is_waiting(ended: Option<(Status, Option<ErrorClass>)>) -> bool {
-    match ended {
-        None => true,
-        Some((Status::NotAttempted, class)) => class != Some(ErrorClass::Excluded),
-        Some(_) => false,
-    }
 }
 
 /// Writes the session's first records, and syncs them.
@@ -268,14 +281,16 @@ impl Opening<'_> {
     }
 }
 
-/// What the session's end and its results come to.
-pub fn decide(end: &SessionEnd, tally: &Tally, ledger: &Ledger) -> Exit {
+/// What the session's end and its results come to; `owes_sessions` says that those of an account's
+/// mailboxes were to be ended and were not. A halt that is tolerated is none here.
+pub fn decide(end: &SessionEnd, tally: &Tally, owes_sessions: bool, tolerated: Classes) -> Exit {
     let mut exit = of_results(tally);
-    if ledger.sessions_ended().values().any(Option::is_some) {
+    if owes_sessions {
         exit = exit.worse(Exit::Incomplete);
     }
     let with_work = end.servers.iter().filter(|server| server.had_work);
-    let halts: Vec<_> = with_work.map(|server| server.halted.as_ref().map(|(class, _)| *class)).collect();
+    let halts = with_work.map(|server| server.halted.as_ref().map(|(class, _)| *class));
+    let halts: Vec<_> = halts.filter(|halt| !tolerated.has(*halt)).collect();
     if !halts.is_empty() && halts.iter().all(Option::is_some) {
         exit = exit.worse(if halts.contains(&Some(ErrorClass::ErrorBudget)) {
             Exit::Stopped
@@ -294,13 +309,9 @@ pub fn decide(end: &SessionEnd, tally: &Tally, ledger: &Ledger) -> Exit {
     }
 }
 
-/// What the results alone come to. What was left out on purpose is no failure.
+/// What the results alone come to.
 pub fn of_results(tally: &Tally) -> Exit {
-    let excluded = tally.classes.get(&ErrorClass::Excluded).copied().unwrap_or(0);
-    let is_well = |(status, count): (&Status, &u64)| {
-        status.is_good() || (*status == Status::NotAttempted && *count == excluded)
-    };
-    if tally.counts.iter().all(is_well) { Exit::Ok } else { Exit::Incomplete }
+    if tally.is_well() { Exit::Ok } else { Exit::Incomplete }
 }
 
 /// The signals that end a run in good order. SIGHUP ends nothing: a run goes on when its terminal is

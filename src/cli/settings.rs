@@ -1,5 +1,6 @@
 //! What the flags come to: resolved once, kept in `run.json`, read again by `resume`.
 
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -7,14 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use super::args::{CredentialArgs, InputArgs, LimitArgs, MethodArg, ServerArgs, TargetArgs};
 use super::reading::ReadingSettings;
+use super::shard::Shard;
+use crate::domain::{Classes, ErrorClass, Status};
 use crate::engine::{ChannelOrder, Foreseen, Limits, SomeLimits};
 use crate::fleet::{CredentialSource, Protect, Server};
 use crate::job::InputOptions;
-use crate::record::Plan;
+use crate::record::{Plan, Settled, in_rows, rows_have};
 use crate::uapi::Method;
 
 /// Everything about a run but its input and servers.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Whether the server is the embedded one.
     pub sandbox: bool,
@@ -25,15 +28,61 @@ pub struct Settings {
     pub channel_order: ChannelOrder,
     /// Mailboxes that are not touched.
     pub protect: Protect,
+    /// Error classes that count for nothing.
+    #[serde(default)]
+    pub tolerate: Classes,
+    /// Which part of its job it is.
+    #[serde(default)]
+    pub shard: Option<Shard>,
     /// What is read of the mailboxes.
     #[serde(default)]
     pub reading: ReadingSettings,
     /// The plan that it is bound to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
+    /// What is not called for, whatever a later session finds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aside: Vec<Aside>,
+}
+
+/// Operations that a run was told to leave, and how they end. That is the run's, and not a session's: one
+/// that was killed before its first record must not do them when it is resumed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Aside {
+    /// How they end.
+    pub status: Status,
+    /// Why.
+    pub class: ErrorClass,
+    /// Why, for people.
+    pub error: String,
+    /// Which: first and last of each row of them.
+    pub ops: Vec<(u32, u32)>,
+}
+
+impl Aside {
+    /// What of this is settled for good.
+    pub fn of(settled: &HashMap<u32, Settled>) -> Vec<Aside> {
+        use ErrorClass::{Excluded, NeedsRelease, NoPriorState};
+        let mut found: BTreeMap<(Status, ErrorClass, &str), Vec<u32>> = BTreeMap::new();
+        for (op, Settled { status, class, error }) in settled {
+            if let Some(class @ (Excluded | NeedsRelease | NoPriorState)) = *class {
+                found.entry((*status, class, error)).or_default().push(*op);
+            }
+        }
+        let aside = found.into_iter().map(|((status, class, error), mut ops)| {
+            ops.sort_unstable();
+            Aside { status, class, error: error.to_owned(), ops: in_rows(ops) }
+        });
+        aside.collect()
+    }
 }
 
 impl Settings {
+    /// How an operation ends that is not called for, whatever else is found.
+    pub fn aside(&self, op: u32) -> Option<&Aside> {
+        self.aside.iter().find(|aside| rows_have(&aside.ops, op))
+    }
+
     /// What the plan has foreseen for an operation; where there is none, that it is called.
     pub fn foreseen(&self, op: u32) -> Foreseen {
         match &self.plan {
@@ -72,6 +121,7 @@ impl LimitArgs {
             burst: self.burst,
             jobs: self.jobs,
             retries: self.retries,
+            batch: self.batch,
             max_errors: self.max_errors,
             max_outage: self.max_outage,
             timeout: self.timeout,

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
-use super::args::{AuditArgs, CheckArgs, LogFormatArg, OutputArgs};
+use super::args::{AuditArgs, CheckArgs, LogFormatArg, MergeArgs, OutputArgs};
 use super::route::Routed;
 use super::session::Closed;
+use super::settings::Settings;
 use crate::domain::{Action, Channel, ErrorClass, Exit, Function, Status};
 use crate::engine::Observer;
 use crate::fleet::Fleet;
@@ -41,6 +42,12 @@ impl From<&OutputArgs> for Voice {
     }
 }
 
+impl From<&MergeArgs> for Voice {
+    fn from(args: &MergeArgs) -> Voice {
+        Voice { quiet: args.quiet, ..Voice::default() }
+    }
+}
+
 impl From<&CheckArgs> for Voice {
     fn from(args: &CheckArgs) -> Voice {
         Voice { quiet: args.quiet, verbose: args.verbose, ..Voice::default() }
@@ -51,6 +58,15 @@ impl From<&AuditArgs> for Voice {
     fn from(args: &AuditArgs) -> Voice {
         Voice { quiet: args.quiet, ..Voice::default() }
     }
+}
+
+/// What a preview is of.
+pub struct Previewed<'a> {
+    pub title: &'a str,
+    pub job: &'a Job,
+    pub fleet: &'a Fleet,
+    pub routed: &'a Routed,
+    pub settings: &'a Settings,
 }
 
 /// A command's voice: standard error, in the form that the flags ask for.
@@ -97,15 +113,13 @@ impl Live {
     /// Shows what is about to happen.
     pub fn preview(
         &self,
-        title: &str,
-        job: &Job,
-        fleet: &Fleet,
-        routed: &Routed,
+        previewed: Previewed<'_>,
         held: Vec<(String, Option<u64>)>,
         run_dir: Option<&Path>,
     ) {
         let terminal = Terminal::stderr();
-        let preview = Preview { held, ..what_is_about_to_happen(title, job, fleet, routed, run_dir) };
+        let preview =
+            Preview { held, run_dir: run_dir.map(Path::to_owned), ..what_is_about_to_happen(&previewed) };
         self.note(&view::preview(&preview, terminal.style(), terminal.width()));
         self.notices.flush();
     }
@@ -143,6 +157,17 @@ impl Live {
 
     /// Shows how it ended; with `-q`, little, and nothing where all is well.
     pub fn close(self, dir: &RunDir, output: &OutputArgs, closed: &Closed, exit: Exit) {
+        self.end(output, closed, &closing(dir, closed), exit);
+    }
+
+    /// The same for what several runs came to; the first of them that left something may be resumed.
+    pub fn close_merged(self, dir: &RunDir, output: &OutputArgs, closed: &Closed, left: Option<&RunDir>) {
+        let resume_command = left.map(|left| resume_command(left, &[]));
+        let closing = Closing { resume_command, ..closing(dir, closed) };
+        self.end(output, closed, &closing, closed.exit);
+    }
+
+    fn end(self, output: &OutputArgs, closed: &Closed, closing: &Closing, exit: Exit) {
         let Live { mut reporter, notices, quiet } = self;
         reporter.run_ended();
         if output.json
@@ -151,11 +176,10 @@ impl Live {
             let _ = writeln!(std::io::stdout().lock(), "{text}");
         }
         let terminal = Terminal::stderr();
-        let closing = closing(dir, closed);
         if !quiet {
-            notices.note(&view::summary(&closed.summary, &closing, terminal.style(), terminal.width()));
+            notices.note(&view::summary(&closed.summary, closing, terminal.style(), terminal.width()));
         } else if exit != Exit::Ok {
-            notices.say(&view::summary_quiet(&closed.summary, &closing));
+            notices.say(&view::summary_quiet(&closed.summary, closing));
         }
         reporter.finish();
     }
@@ -220,13 +244,8 @@ struct Share {
     accounts: HashSet<u32>,
 }
 
-fn what_is_about_to_happen(
-    title: &str,
-    job: &Job,
-    fleet: &Fleet,
-    routed: &Routed,
-    run_dir: Option<&Path>,
-) -> Preview {
+fn what_is_about_to_happen(previewed: &Previewed<'_>) -> Preview {
+    let Previewed { title, job, fleet, routed, settings } = *previewed;
     let mut shares: Vec<Share> = (0..=fleet.servers.len()).map(|_| Share::default()).collect();
     let mut aside: BTreeMap<(Status, Option<ErrorClass>), u64> = BTreeMap::new();
     // Which functions a mailbox is called for, one bit each.
@@ -262,6 +281,8 @@ fn what_is_about_to_happen(
             *mailboxes += u64::from(mask >> bit & 1);
         }
     }
+    let reading = &settings.reading;
+    let ends_sessions = reading.end_sessions.then(|| accounts_shut(job, routed));
     let mut rows = Vec::new();
     let mut limits = Vec::new();
     for (number, share) in shares
@@ -311,10 +332,32 @@ fn what_is_about_to_happen(
         left_aside: aside
             .map(|((status, class), operations)| LeftAside { status, class, operations })
             .collect(),
+        blind: reading.blind,
+        max_changes: reading.max_changes.map(|most| most.to_string()),
+        ends_sessions,
+        protect: settings.protect.patterns().map(str::to_owned).collect(),
         warnings: job.warnings.iter().chain(&routed.warnings).cloned().collect(),
-        run_dir: run_dir.map(Path::to_owned),
         ..Preview::default()
     }
+}
+
+/// In how many accounts a login may be suspended; nothing where only the servers know.
+fn accounts_shut(job: &Job, routed: &Routed) -> Option<u64> {
+    let operations = (0u32..).zip(&job.operations);
+    let shut = operations
+        .filter(|(op, operation)| {
+            operation.what == What::Call(Function::SuspendLogin) && !routed.settled.contains_key(op)
+        })
+        .map(|(_, operation)| routed.places.number_of(operation.mailbox));
+    let places: Option<HashSet<u32>> = shut.collect();
+    let places = places?;
+    let is_known = |place: &u32| !routed.places.list()[*place as usize].account.is_empty();
+    places.iter().all(is_known).then_some(places.len() as u64)
+}
+
+/// What to type to go on with a run.
+pub fn resume_command(dir: &RunDir, flags: &[&str]) -> String {
+    command(dir, "resume", flags)
 }
 
 /// A command about a run, to be pasted.
@@ -350,15 +393,18 @@ fn closing(dir: &RunDir, closed: &Closed) -> Closing {
     ];
     files.retain(|(_, path)| path.exists());
     files.push(("everything".to_owned(), dir.path().to_owned()));
-    let resume = |more: &[&str]| command(dir, "resume", more);
     let is_passing = |class: &ErrorClass| {
         use ErrorClass::{BadAnswer, Connect, Http, Throttled, Timeout};
         matches!(class, BadAnswer | Connect | Http | Throttled | Timeout)
     };
     let resume_command = if closed.left > 0 {
-        Some(resume(&closed.again.iter().map(String::as_str).collect::<Vec<_>>()))
-    } else if summary.error_classes.keys().any(is_passing) {
-        Some(resume(&["--retry-failed"]))
+        Some(resume_command(dir, &closed.again.iter().map(String::as_str).collect::<Vec<_>>()))
+    } else if summary
+        .error_classes
+        .keys()
+        .any(|class| is_passing(class) && !closed.tolerated.has(Some(*class)))
+    {
+        Some(resume_command(dir, &["--retry-failed"]))
     } else {
         None
     };
@@ -368,6 +414,7 @@ fn closing(dir: &RunDir, closed: &Closed) -> Closing {
         files,
         resume_command,
         stopped_because: closed.stopped.clone(),
+        tolerated: closed.tolerated,
         halted: summary
             .servers
             .iter()

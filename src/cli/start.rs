@@ -8,12 +8,12 @@ use anyhow::Context;
 use super::afterwards::Afterwards;
 use super::args::{OutputArgs, StateArgs};
 use super::person::Who;
-use super::reach::{self, Reach};
+use super::reach::{self, Kept, Reach};
 use super::route::Routed;
 use super::run::{finish, state_failure};
 use super::session::{self, Work};
-use super::settings::Settings;
-use super::show::{self, Live};
+use super::settings::{Aside, Settings};
+use super::show::{self, Live, Previewed};
 use super::survey::{self, Survey, Surveyor};
 use super::{Failure, held, prepare};
 use crate::domain::Exit;
@@ -23,7 +23,7 @@ use crate::record::{Ledger, RunDir, RunFacts, StateDir};
 
 /// What is to be started.
 pub struct Start<'a> {
-    /// What the run is, but for its name.
+    /// What the run is, but for its name and its settings.
     pub facts: RunFacts,
     pub who: Who,
     pub settings: &'a Settings,
@@ -34,6 +34,8 @@ pub struct Start<'a> {
     pub left_out: &'a [bool],
     /// For each server whether it is to be spoken to.
     pub needed: Vec<bool>,
+    /// For each server whether it belongs to another shard of the job; empty where there are none.
+    pub other_shards: Vec<bool>,
     pub runs_dir: &'a Path,
     /// The directory that was asked for.
     pub run_dir: Option<&'a Path>,
@@ -49,7 +51,7 @@ pub struct Start<'a> {
 
 impl Start<'_> {
     /// Carries it out. `route` says where everything goes, once the servers were asked; `before`
-    /// is done when the run is recorded and nothing was sent.
+    /// is done before the run is recorded, so that there is none to be resumed without it.
     pub fn carry_out(
         self,
         mut live: Live,
@@ -75,7 +77,7 @@ impl Start<'_> {
         let mut state = None;
         let mut survey = if settings.sandbox {
             if let Some(store) = &settings.sandbox_in {
-                reach = Some(Reach::sandbox(&fleet.servers[0], Some(store.clone()), &run_id, job)?);
+                reach = Some(Reach::sandbox(&fleet.servers[0], Kept::In(store.clone()), &run_id, job)?);
             }
             Survey::silent(fleet, left_out)
         } else {
@@ -91,6 +93,7 @@ impl Start<'_> {
                 job,
                 args: self.others,
                 only_looks: false,
+                others: self.other_shards.clone(),
                 run_id: &run_id,
                 operator: &who.to_string(),
                 live: &live,
@@ -102,23 +105,26 @@ impl Start<'_> {
             Some(reach) => held::count(job, fleet, &routed, reach, &mut survey, &runtime, &live),
             None => Vec::new(),
         };
-        live.preview(&self.title, job, fleet, &routed, held, self.run_dir);
+        let previewed = Previewed { title: &self.title, job, fleet, routed: &routed, settings };
+        live.preview(previewed, held, self.run_dir);
         if is_question_due {
             show::may_go_on(self.named)?;
         }
 
         let dir = RunDir::create(self.run_dir, self.runs_dir, input.name(), at)?;
-        let facts = RunFacts { run_id: dir.run_id(), ..facts };
+        before(&dir)?;
+        let settings = &Settings { aside: Aside::of(&routed.settled), ..settings.clone() };
+        let kept = serde_json::to_value(settings).context("the settings cannot be written down")?;
+        let facts = RunFacts { run_id: dir.run_id(), settings: kept, ..facts };
         dir.write_facts(&facts, input)?;
         let journal = dir.start_journal(&facts)?;
         let reach = match reach {
-            None => Reach::sandbox(&fleet.servers[0], Some(dir.sandbox()), &dir.run_id(), job)?,
+            None => Reach::sandbox(&fleet.servers[0], Kept::In(dir.sandbox()), &dir.run_id(), job)?,
             Some(reach) if settings.sandbox || dir.run_id() == run_id => reach,
             // The name was taken; what reaches the servers' logs must be the run's own.
             Some(_) => Reach::servers(fleet, &credentials, &dir.run_id())?,
         };
         live.note(&format!("run {}", dir.path().display()));
-        before(&dir)?;
         let callable = prepare::callable(job).into_iter();
         let closed = session::carry_out(
             Work {
@@ -142,6 +148,7 @@ impl Start<'_> {
                 to_do: callable.filter(|op| !routed.settled.contains_key(op)).collect(),
                 last: Default::default(),
                 unverified: Vec::new(),
+                tolerated: settings.tolerate,
                 again: Vec::new(),
             },
             &mut live,

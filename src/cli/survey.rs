@@ -10,6 +10,7 @@ use anyhow::Result;
 use super::args::StateArgs;
 use super::person;
 use super::reach::{Credentials, Reach};
+use super::shard;
 use super::show::Live;
 use crate::domain::ErrorClass;
 use crate::engine::{self, Inquiry, Known, Limiter, Limits, Listed};
@@ -41,15 +42,6 @@ impl Survey {
     }
 }
 
-impl Survey {
-    /// The same for a second look, of which nothing new is known.
-    pub fn again(&self, fleet: &Fleet, left_out: &[bool]) -> Survey {
-        let mut again = Survey::silent(fleet, left_out);
-        again.heard = self.heard.clone();
-        again
-    }
-}
-
 /// Whom a survey is for.
 pub struct Surveyor<'a> {
     pub fleet: &'a Fleet,
@@ -61,6 +53,8 @@ pub struct Surveyor<'a> {
     pub only_looks: bool,
     pub run_id: &'a str,
     pub operator: &'a str,
+    /// For each server whether it belongs to another shard of the job; empty where there are none.
+    pub others: Vec<bool>,
     pub live: &'a Live,
 }
 
@@ -78,10 +72,20 @@ impl Surveyor<'_> {
         let mut limiters: Vec<Limiter> =
             self.fleet.servers.iter().map(|server| Limiter::new(&server.limits)).collect();
         let mut locks = Vec::new();
-        let wanted: Vec<usize> =
-            (0..left_out.len()).filter(|number| !left_out[*number] && is_needed(*number)).collect();
-        let locked = if self.only_looks { Vec::new() } else { self.lock(state, &wanted) };
-        for (number, lock) in wanted.iter().copied().zip(locked) {
+        let is_anothers = |number: usize| self.others.get(number).copied().unwrap_or(false);
+        let is_told = shard::is_told(self.job, self.fleet);
+        // What belongs to another shard is called by that one, which holds its lock. It is only asked
+        // what it has, and not even that where everything is told already.
+        let is_spared = |number: usize| is_anothers(number) && is_told;
+        (0..left_out.len())
+            .filter(|number| is_spared(*number))
+            .for_each(|number| heard[number].is_halted = true);
+        let wanted: Vec<usize> = (0..left_out.len())
+            .filter(|number| !left_out[*number] && is_needed(*number) && !is_spared(*number))
+            .collect();
+        let to_lock: Vec<usize> = wanted.iter().copied().filter(|number| !is_anothers(*number)).collect();
+        let locked = if self.only_looks { Vec::new() } else { self.lock(state, &to_lock) };
+        for (number, lock) in to_lock.iter().copied().zip(locked) {
             let server = &self.fleet.servers[number];
             match lock {
                 Ok(lock) => {

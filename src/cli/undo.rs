@@ -21,11 +21,13 @@ use super::settings::Settings;
 use super::show::Live;
 use super::start::Start;
 use super::survey::Survey;
+use super::taken_back::{TakenBack, said_place};
 use super::{Failure, person, session};
-use crate::domain::{ErrorClass, Exit, Flag, Function, Status};
+use crate::domain::{Classes, ErrorClass, Exit, Flag, Function, Status};
 use crate::job::{self, InputOptions, Job, MailboxId, Source};
 use crate::record::{
-    Entry, FORMAT, InputFacts, Ledger, Opened, Places, RunDir, RunFacts, Settled, Stamp, in_rows,
+    Entry, FORMAT, InputFacts, Ledger, Material, Opened, Outcomes, Places, RunDir, RunFacts, Settled, Stamp,
+    in_rows, is_waiting,
 };
 
 /// Carries out the command.
@@ -42,18 +44,14 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
     let who = args.who.who_and_why(&run.config)?;
     let left_out = args.select.which.left_out(&run.fleet)?;
     let mut opened = run.dir.open_journal(&run.facts, &run.job)?;
-    let part = Part { run: &run, ledger: &opened.ledger, lists: &lists, left_out: &left_out };
+    let taken_back = TakenBack::find(&run, &opened.ledger);
+    let part =
+        Part { run: &run, ledger: &opened.ledger, lists: &lists, left_out: &left_out, before: taken_back };
     let undoing = part.undoing(args.release_held);
     let shown = run.dir.path().display().to_string();
     let live = Live::start(&args.output);
+    session::note_torn(&opened, &live);
     lists.unknown(&run.job).iter().for_each(|warning| live.note(warning));
-    if undoing.rows.is_empty() && undoing.left.is_empty() {
-        live.say_and_end(&format!(
-            "{shown}: there is nothing to undo: that run, or the part that was named, changed nothing"
-        ));
-        return Ok(Exit::Ok);
-    }
-
     let input = undoing.source(&run)?;
     let options = InputOptions {
         servers: run.facts.input.options.servers.clone(),
@@ -62,6 +60,10 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
     };
     let job = Arc::new(job::read(&input, &options)?);
     let places = undoing.places(&job, opened.ledger.places());
+    if undoing.rows.is_empty() && undoing.left.is_empty() {
+        return nothing_to_undo(args, live, &run, &undoing, (&job, &input, &options));
+    }
+
     let mut reading = super::reading::ReadingSettings::default();
     args.guards.put_into(&mut reading);
     let settings = Settings {
@@ -74,8 +76,11 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
             .context("the sandbox's state")?,
         channel_order: Default::default(),
         protect: run.settings.protect.clone(),
+        tolerate: args.limits.tolerate.unwrap_or(run.settings.tolerate),
+        shard: None,
         reading,
         plan: None,
+        aside: Vec::new(),
     };
     let facts = RunFacts {
         format: FORMAT,
@@ -88,7 +93,7 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
         ticket: who.ticket.clone(),
         dry_run: false,
         input: InputFacts { name: input.name().to_owned(), sha256: job.sha256.clone(), options },
-        settings: serde_json::to_value(&settings).context("the settings cannot be written down")?,
+        settings: serde_json::Value::Null,
         servers: serde_json::to_value(&run.fleet.servers).context("the servers cannot be written down")?,
         undo_of: Some(run.dir.run_id()),
     };
@@ -102,6 +107,7 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
         fleet: &run.fleet,
         left_out: &left_out,
         needed,
+        other_shards: Vec::new(),
         runs_dir: &runs_dir(&run.config),
         run_dir: args.into.as_deref(),
         others: &args.state,
@@ -112,8 +118,47 @@ pub fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
         title: format!("About to undo {shown}:"),
     };
     let route = |survey: &Survey| undoing.route(&run, &job, survey, &places);
-    let note = |dir: &RunDir| undoing.note(&run.dir, &mut opened, &dir.run_id());
+    let note = |dir: &RunDir| undoing.note(&run.dir, &mut opened, dir);
     start.carry_out(live, route, note)
+}
+
+/// Says that there is nothing to undo: no run is made, and where results or a summary were asked for,
+/// they are empty.
+fn nothing_to_undo(
+    args: &UndoArgs,
+    live: Live,
+    run: &Recorded,
+    undoing: &Undoing,
+    (job, input, options): (&Job, &Source, &InputOptions),
+) -> Result<Exit, Failure> {
+    let (places, settled) = (Places::new(0), HashMap::new());
+    let outcomes = Outcomes::Rehearsed { places: &places, settled: &settled };
+    let material = Material { job, input, options, tolerated: Classes::NONE, outcomes };
+    if let Some(to) = &args.output.output {
+        super::run::write_output(to, |out| material.write_results(out).map(drop))
+            .with_context(|| format!("the results could not be written to {}", to.display()))?;
+    }
+    if args.output.json {
+        let at = Stamp::now().to_string();
+        let nothing = serde_json::json!({
+            "run_id": null, "undo_of": run.dir.run_id(), "exit_code": Exit::Ok.code(),
+            "started_at": at, "ended_at": at, "operations": 0, "counts": {}, "servers": [], "sessions": [],
+        });
+        use std::io::Write;
+        let _ = writeln!(std::io::stdout().lock(), "{nothing:#}");
+    }
+    undoing.warnings.iter().for_each(|warning| live.note(warning));
+    let why = match undoing.before {
+        0 => "that run, or the part of it that was named, changed nothing".to_owned(),
+        n => format!("{} put back by an earlier undo", changes_were(n)),
+    };
+    let text = format!("{}: there is nothing to undo: {why}\n", run.dir.path().display());
+    live.end_in_a_line(&text, &text, Exit::Ok);
+    Ok(Exit::Ok)
+}
+
+fn changes_were(many: usize) -> String {
+    if many == 1 { "its one change was".to_owned() } else { format!("its {many} changes were") }
 }
 
 /// The part of a run that is to be taken back.
@@ -122,6 +167,8 @@ struct Part<'a> {
     ledger: &'a Ledger,
     lists: &'a Lists,
     left_out: &'a [bool],
+    /// What earlier undos have put back.
+    before: TakenBack,
 }
 
 /// A flag of a mailbox, in the order of the operations.
@@ -144,6 +191,8 @@ struct Undoing {
     taken_back: Vec<u32>,
     /// Operations of the run that have not ended, and are not to be.
     left: Vec<u32>,
+    /// Flags that earlier undos have put back.
+    before: usize,
     /// What the operator should know.
     warnings: Vec<String>,
 }
@@ -172,7 +221,7 @@ impl Part<'_> {
                 continue;
             }
             let ended = self.ledger.ended(op);
-            if session::is_waiting(ended) {
+            if is_waiting(ended) && !self.ledger.is_undone(op) {
                 left.push(op);
             }
             let Some(is_open) = self.effect(op, ended) else { continue };
@@ -190,12 +239,23 @@ impl Part<'_> {
             flag.is_open |= is_open;
             flag.ops.push(op);
         }
-        let mut undoing = Undoing { rows: Vec::new(), taken_back: Vec::new(), left, warnings: Vec::new() };
+        let mut undoing = Undoing {
+            rows: Vec::new(),
+            taken_back: Vec::new(),
+            left,
+            before: 0,
+            warnings: self.before.warnings.clone(),
+        };
         let mut holds_again = 0;
         for (op, flag) in touched {
             let mailbox = self.run.job.operations[op as usize].mailbox;
             // It is as it was, whatever was done to it meanwhile.
             if flag.before == Some(flag.now) && !flag.is_open {
+                continue;
+            }
+            let is_undone = flag.ops.iter().all(|op| self.ledger.is_undone(*op));
+            if is_undone && self.before.has(self.run, mailbox, flag.flag) {
+                undoing.before += 1;
                 continue;
             }
             let function = putting_back(flag.flag, flag.before.unwrap_or(!flag.now));
@@ -217,6 +277,10 @@ impl Part<'_> {
             undoing.rows.push(Row { mailbox, function, blocked, op });
         }
         undoing.taken_back.sort_unstable();
+        if undoing.before > 0 && !undoing.rows.is_empty() {
+            let were = changes_were(undoing.before);
+            undoing.warnings.push(format!("{were} put back by an earlier undo, and left alone here"));
+        }
         if holds_again > 0 {
             let many =
                 if holds_again == 1 { "1 mailbox".to_owned() } else { format!("{holds_again} mailboxes") };
@@ -253,18 +317,14 @@ impl Part<'_> {
             Some((Status::Unknown, _)) => Some(true),
             // The server accepted it, and may be slow to do it.
             Some((Status::Failed, Some(ErrorClass::NotApplied))) => Some(true),
-            None | Some((Status::NotAttempted, _)) if self.ledger.may_have_had_effect(op) => Some(true),
+            None | Some((Status::NotAttempted | Status::Failed | Status::Blocked, _))
+                if self.ledger.may_have_had_effect(op) =>
+            {
+                Some(true)
+            }
             _ => None,
         }
     }
-}
-
-/// What the rows of a mailbox say of its place, so that it stays the same mailbox.
-fn said_place(run: &Recorded, mailbox: MailboxId) -> (&str, &str) {
-    let said = &run.job.destinations[run.job.mailboxes.destination(mailbox) as usize];
-    let servers = run.facts.input.options.servers.as_deref().unwrap_or_default();
-    let server = said.server.and_then(|number| servers.get(number as usize));
-    (server.map_or("", String::as_str), &said.account)
 }
 
 /// The function that gives a flag this value.
@@ -298,7 +358,7 @@ impl Undoing {
                     csv.write_field(cell)?;
                 }
                 if has_places {
-                    let (server, account) = said_place(run, row.mailbox);
+                    let (server, account) = said_place(&run.job, &run.facts, row.mailbox);
                     csv.write_field(server)?;
                     csv.write_field(account)?;
                 }
@@ -361,15 +421,17 @@ impl Undoing {
     }
 
     /// Tells the run's journal what is taken back, and waits until that is on the disk.
-    fn note(&self, dir: &RunDir, opened: &mut Opened, by: &str) -> Result<(), Failure> {
+    fn note(&self, run: &RunDir, opened: &mut Opened, dir: &RunDir) -> Result<(), Failure> {
         let mut ops: Vec<u32> = self.taken_back.iter().chain(&self.left).copied().collect();
         ops.sort_unstable();
         ops.dedup();
         if ops.is_empty() {
             return Ok(());
         }
-        let entry = Entry::Undone { at: Stamp::now(), by: by.to_owned(), ops: in_rows(ops) };
-        Ok(dir.note(&mut opened.journal, &entry)?)
+        let whole = std::path::absolute(dir.path()).unwrap_or_else(|_| dir.path().to_owned());
+        let (at, by, dir) = (Stamp::now(), dir.run_id(), whole.display().to_string());
+        let entry = Entry::Undone { at, by, dir, ops: in_rows(ops) };
+        Ok(run.note(&mut opened.journal, &entry)?)
     }
 }
 

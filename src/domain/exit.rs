@@ -53,6 +53,26 @@ impl Exit {
         }
     }
 
+    /// The one that a number means; [`Internal`](Exit::Internal) for one that means none.
+    pub fn of_code(code: u8) -> Exit {
+        use Exit::*;
+        let all = [
+            Ok,
+            Incomplete,
+            Usage,
+            Stopped,
+            Halted,
+            InUse,
+            NotARun,
+            Internal,
+            Unwritable,
+            WouldChange,
+            Interrupted,
+            Terminated,
+        ];
+        all.into_iter().find(|exit| exit.code() == code).unwrap_or(Internal)
+    }
+
     /// The one of two that counts when both apply.
     pub fn worse(self, other: Exit) -> Exit {
         if self.rank() <= other.rank() { self } else { other }
@@ -100,6 +120,7 @@ mod tests {
         ];
         for (i, worse) in order.iter().enumerate() {
             for better in &order[i..] {
+                assert_eq!(Exit::of_code(worse.code()), *worse);
                 assert_eq!(worse.worse(*better), *worse);
                 assert_eq!(better.worse(*worse), *worse);
             }

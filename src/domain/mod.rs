@@ -5,6 +5,7 @@
 //! once.
 
 mod address;
+mod classes;
 mod exit;
 mod operation;
 mod outcome;
@@ -13,6 +14,7 @@ mod state;
 mod text;
 
 pub use address::{AddressFault, Mailbox, normalise};
+pub use classes::Classes;
 pub use exit::Exit;
 pub use operation::{Action, Channel, Flag, Flags, Function, Target, UnknownWord};
 pub use outcome::{ErrorClass, Status};

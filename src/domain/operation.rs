@@ -216,6 +216,14 @@ impl UnknownWord {
     }
 }
 
+/// The word that a misspelt one is likely meant for.
+fn likely(word: &str, known: &[&'static str]) -> Option<&'static str> {
+    const ENOUGH: f64 = 0.85;
+    let alike = known.iter().map(|known| (*known, strsim::jaro_winkler(known, word)));
+    let best = alike.max_by(|(_, a), (_, b)| a.total_cmp(b));
+    best.filter(|(_, score)| *score > ENOUGH).map(|(known, _)| known)
+}
+
 impl Action {
     /// Every action.
     pub const ALL: [Action; 4] = [Action::Suspend, Action::Unsuspend, Action::Hold, Action::Release];
@@ -246,7 +254,7 @@ impl FromStr for Action {
             }
             "held" | "holding" | "on-hold" => Some("hold"),
             "released" | "unhold" => Some("release"),
-            _ => None,
+            word => likely(word, &Action::ALL.map(Action::word)),
         };
         Err(UnknownWord::new("action", word, "suspend, unsuspend, hold, release", near))
     }
@@ -278,7 +286,8 @@ impl FromStr for Channel {
             "logins" | "imap" | "pop" | "pop3" | "webmail" | "auth" => Some("login"),
             "in" | "inbound" | "receive" | "receiving" => Some("incoming"),
             "out" | "outbound" | "smtp" | "send" | "sending" => Some("outgoing"),
-            _ => None,
+            "any" | "every" | "both" | "*" => Some("all"),
+            word => likely(word, &["login", "incoming", "outgoing", "all"]),
         };
         Err(UnknownWord::new("channel", word, "login, incoming, outgoing, all", near))
     }
@@ -332,6 +341,18 @@ mod tests {
         assert!(error.contains("did you mean “suspend”"), "{error}");
         let error = "IMAP".parse::<Channel>().unwrap_err().to_string();
         assert!(error.contains("did you mean “login”"), "{error}");
+        for (typed, meant) in [("susspend", "suspend"), ("unsupend", "unsuspend"), ("relase", "release")] {
+            let error = typed.parse::<Action>().unwrap_err().to_string();
+            assert!(error.contains(&format!("did you mean “{meant}”")), "{error}");
+        }
+        for (typed, meant) in [("logn", "login"), ("incomming", "incoming"), ("outging", "outgoing")] {
+            let error = typed.parse::<Channel>().unwrap_err().to_string();
+            assert!(error.contains(&format!("did you mean “{meant}”")), "{error}");
+        }
+        for nothing_like_it in ["", "x", "delete", "password"] {
+            let error = nothing_like_it.parse::<Action>().unwrap_err().to_string();
+            assert!(!error.contains("did you mean"), "{error}");
+        }
         assert!("\u{1b}[31m".parse::<Channel>().unwrap_err().to_string().chars().all(|c| !c.is_control()));
     }
 }

@@ -6,21 +6,35 @@
 
 use tokio::time::Instant;
 
-use super::spec::{AccountSpec, Checks, Fault, Unverified};
-use crate::domain::ErrorClass;
+use super::spec::{AccountSpec, Checks, Unverified};
+use crate::domain::{ErrorClass, Status};
 
 /// One account of a lane.
 pub struct Account<'a> {
     pub name: &'a str,
     pub door: usize,
     phase: Phase,
+    /// Whether its state was read in this session, or could not be.
+    is_surveyed: bool,
+    /// Whether that it cannot be read was told.
+    is_told: bool,
     /// Operations that were called and whose mailboxes were not read since: those that the server
-    /// accepted, and those with an open outcome. Most are of the first kind, so they are kept small.
+    /// accepted, those with an open outcome, and those of earlier sessions. Most are of the first
+    /// kind, so they are kept small.
     accepted: Vec<u32>,
-    doubtful: Vec<(u32, Fault)>,
+    doubtful: Vec<Unverified>,
+    earlier: Vec<Unverified>,
     /// Whether a login was suspended and the sessions are not ended yet.
     sessions_due: bool,
     end: End,
+}
+
+/// What was called in an account and is to be proved by a reading.
+pub struct Called {
+    /// In this session.
+    pub now: Vec<Unverified>,
+    /// In earlier ones.
+    pub earlier: Vec<Unverified>,
 }
 
 /// How far it is with reading the state.
@@ -69,18 +83,18 @@ impl<'a> Account<'a> {
     /// An account, without its operations; says also what is to be done at once, if it has none.
     pub fn new(spec: AccountSpec<'a>, checks: &Checks) -> (Account<'a>, Vec<u32>) {
         let AccountSpec { name, door, ops, unverified, sessions_due } = spec;
-        let mut account = Account {
+        let account = Account {
             name,
             door,
             phase: if checks.before { Phase::Unread } else { Phase::Open { until: None } },
+            is_surveyed: !checks.before,
+            is_told: false,
             accepted: Vec::new(),
             doubtful: Vec::new(),
+            earlier: if checks.after { unverified } else { Vec::new() },
             sessions_due: sessions_due && checks.end_sessions,
             end: End::NotYet,
         };
-        if checks.after {
-            unverified.into_iter().for_each(|unverified| account.note_call(unverified));
-        }
         (account, ops)
     }
 
@@ -102,9 +116,15 @@ impl<'a> Account<'a> {
         }
     }
 
-    /// Whether its state has been read, or it is known that it cannot be.
+    /// Whether its state has been read in this session, or it is known that it cannot be. That a
+    /// state has grown old since does not matter here, or a survey of many might never end.
     pub fn is_surveyed(&self) -> bool {
-        !matches!(self.phase, Phase::Unread | Phase::Reading)
+        self.is_surveyed
+    }
+
+    /// Whether a survey has to begin to read it.
+    pub fn is_to_be_surveyed(&self) -> bool {
+        !self.is_surveyed && self.phase == Phase::Unread
     }
 
     /// Why its operations are left, if they are.
@@ -123,18 +143,25 @@ impl<'a> Account<'a> {
     /// Notes that the state is in the record with this number, and how long it counts.
     pub fn was_read(&mut self, record: u64, until: Instant) {
         self.phase = Phase::Recorded { record, until };
+        self.is_surveyed = true;
     }
 
-    /// Notes that the state could not be read: nothing is called without it if it is `required`.
-    pub fn could_not_be_read(&mut self, class: ErrorClass, error: String, until: Instant, required: bool) {
-        self.phase = if required { Phase::Left { class, error } } else { Phase::Open { until: Some(until) } };
+    /// Notes that nothing is called here, because the state is required and could not be read.
+    pub fn is_left(&mut self, class: ErrorClass, error: String) {
+        self.phase = Phase::Left { class, error };
+        self.is_surveyed = true;
+    }
+
+    /// Whether it is to be told that the state cannot be read: once.
+    pub fn tell_unread(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_told, true)
     }
 
     /// Notes an operation that was called.
     pub fn note_call(&mut self, called: Unverified) {
         match called.fault {
             None => self.accepted.push(called.op),
-            Some(fault) => self.doubtful.push((called.op, fault)),
+            Some(_) => self.doubtful.push(called),
         }
     }
 
@@ -150,8 +177,7 @@ impl<'a> Account<'a> {
             self.end = End::EndingSessions;
             return Some(Chore::EndSessions);
         }
-        let was_called = !self.accepted.is_empty() || !self.doubtful.is_empty();
-        if reads_after && was_called && self.end != End::Done {
+        if reads_after && self.called().next().is_some() && self.end != End::Done {
             self.end = End::Reading;
             return Some(Chore::ReadAfter);
         }
@@ -159,19 +185,27 @@ impl<'a> Account<'a> {
         None
     }
 
+    /// Whether something beside its operations was not done, or not seen through.
+    pub fn leaves_chores(&self, reads_after: bool) -> bool {
+        let owes_sessions = self.sessions_due && matches!(self.end, End::NotYet | End::EndingSessions);
+        owes_sessions || reads_after && self.called().next().is_some()
+    }
+
     /// What was called and is to be proved by a reading.
-    pub fn take_called(&mut self) -> Vec<Unverified> {
+    pub fn take_called(&mut self) -> Called {
         self.end = End::Done;
-        let accepted = std::mem::take(&mut self.accepted);
-        let accepted = accepted.into_iter().map(|op| Unverified { op, fault: None });
-        let doubtful = std::mem::take(&mut self.doubtful);
-        let doubtful = doubtful.into_iter().map(|(op, fault)| Unverified { op, fault: Some(fault) });
-        accepted.chain(doubtful).collect()
+        let accepted = std::mem::take(&mut self.accepted).into_iter();
+        let accepted = accepted.map(|op| Unverified { op, ended: Status::Ok, fault: None });
+        Called {
+            now: accepted.chain(std::mem::take(&mut self.doubtful)).collect(),
+            earlier: std::mem::take(&mut self.earlier),
+        }
     }
 
     /// The operations that are to be proved.
     pub fn called(&self) -> impl Iterator<Item = u32> {
-        self.accepted.iter().copied().chain(self.doubtful.iter().map(|(op, _)| *op))
+        let others = self.doubtful.iter().chain(&self.earlier).map(|called| called.op);
+        self.accepted.iter().copied().chain(others)
     }
 }
 
@@ -205,10 +239,24 @@ mod tests {
         assert_eq!(blind.access(now + Duration::from_secs(86_400), 0), Access::Open);
         assert_eq!(blind.next_chore(false), None);
         let mut account = account(&Checks::default());
-        account.could_not_be_read(ErrorClass::Api, "no".into(), now + Duration::from_secs(1), false);
-        assert_eq!((account.access(now, 0), account.left()), (Access::Open, None));
-        account.could_not_be_read(ErrorClass::Api, "no".into(), now, true);
+        account.was_read(1, now);
+        assert_eq!((account.access(now, 1), account.left()), (Access::Unread, None));
+        account.is_left(ErrorClass::Api, "no".into());
         assert_eq!((account.access(now, 0), account.left()), (Access::Open, Some((ErrorClass::Api, "no"))));
+        assert!(account.tell_unread() && !account.tell_unread());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_state_that_has_grown_old_is_surveyed_all_the_same() {
+        let now = Instant::now();
+        let mut account = account(&Checks::default());
+        assert!(account.is_to_be_surveyed() && !account.is_surveyed());
+        account.begin_reading();
+        assert!(!account.is_to_be_surveyed() && !account.is_surveyed());
+        account.was_read(0, now);
+        assert_eq!(account.access(now, 0), Access::Unread);
+        assert!(!account.is_to_be_surveyed() && account.is_surveyed());
+        assert!(self::account(&Checks::blind()).is_surveyed());
     }
 
     #[tokio::test(start_paused = true)]
@@ -216,11 +264,16 @@ mod tests {
         let mut account = account(&Checks::default());
         assert_eq!(account.next_chore(true), None);
         let mut account = self::account(&Checks::default());
-        account.note_call(Unverified { op: 3, fault: None });
+        let accepted = |op| Unverified { op, ended: Status::Ok, fault: None };
+        account.note_call(accepted(3));
         account.owes_sessions();
+        assert!(account.leaves_chores(false));
         assert_eq!(account.next_chore(true), Some(Chore::EndSessions));
+        assert!(account.leaves_chores(false), "it is not done yet");
         assert_eq!(account.next_chore(true), Some(Chore::ReadAfter));
-        assert_eq!(account.take_called(), [Unverified { op: 3, fault: None }]);
+        assert!(account.leaves_chores(true) && !account.leaves_chores(false));
+        assert_eq!(account.take_called().now, [accepted(3)]);
         assert_eq!(account.next_chore(true), None);
+        assert!(!account.leaves_chores(true));
     }
 }

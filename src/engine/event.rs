@@ -51,6 +51,13 @@ pub enum Event<'a> {
         /// Why, for people.
         reason: &'a str,
     },
+    /// Calls go to a server one by one from here on, because it does not take them together.
+    Singly {
+        /// The server's name.
+        server: &'a str,
+        /// Why, for people.
+        reason: &'a str,
+    },
     /// Nothing more is sent to a server in this session.
     Halted {
         /// The server's name.

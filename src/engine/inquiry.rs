@@ -291,9 +291,11 @@ impl Asker<'_> {
             }
             let verdict = reading.verdict;
             if verdict.is_called_back() {
-                // The refusal of another question comes next, and ends this one too.
                 self.requests.set(self.requests.get() - 1);
-                return future::pending().await;
+                // Mostly the refusal of another question, which comes next and ends this one too.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let silence = self.halted.borrow().clone();
+                return Err(silence.unwrap_or_else(|| (ErrorClass::Interrupted, verdict.into_error())));
             }
             let is_proven = self.good_answers.get() > 0;
             let step =

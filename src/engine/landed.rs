@@ -9,13 +9,14 @@ use super::event::{Event, Tried};
 use super::lane::{Active, Bad, Errand, counts_as_error};
 use super::limits::MaxErrors;
 use super::retry::Step;
-use super::run::{Landed, Outcome, Run, number, subject};
+use super::run::{Back, Landed, Load, Outcome, Reply, Run, number, subject};
 use super::session::Stop;
 use super::spec::{Fault, Unverified};
+use super::states::Correction;
 use crate::domain::{ErrorClass, Function, State, Status};
 use crate::job::MailboxId;
 use crate::record::{Attempt, Ended, Entry, Phase, SessionsEnded, Stamp, StateRead, in_rows};
-use crate::uapi::{Found, Verdict};
+use crate::uapi::{Found, Together, Verdict};
 
 /// Mailboxes and operations that one record names: its line is bounded.
 const MOST_IN_RECORD: usize = 20_000;
@@ -42,78 +43,258 @@ struct Landing {
     wait: Option<Duration>,
 }
 
+/// A request's way: to which server, when it was sent, and when it was back.
+#[derive(Clone, Copy)]
+struct Trip {
+    index: usize,
+    sent: Instant,
+    sent_at: Stamp,
+    now: Instant,
+}
+
+impl Trip {
+    fn ms(self) -> u32 {
+        u32::try_from((self.now - self.sent).as_millis()).unwrap_or(u32::MAX)
+    }
+}
+
 impl Run<'_, '_> {
     /// A request has come back.
     pub(super) fn landed(&mut self, landed: Landed) {
-        let Landed { lane: index, mut active, sent, sent_at, reply } = landed;
-        let (http, verdict, found) = (reply.http_status, reply.verdict, reply.found);
+        let Landed { lane, load, sent, sent_at, back } = landed;
         let now = Instant::now();
-        let took = now - sent;
+        let trip = Trip { index: lane, sent, sent_at, now };
+        match (load, back) {
+            (Load::One(active), Back::One(reply)) => self.one_landed(trip, active, reply),
+            (Load::Many(many), Back::Many(together)) => self.many_landed(trip, many, together),
+            // What was sent as one comes back as one.
+            _ => {}
+        }
+    }
+
+    fn one_landed(&mut self, trip: Trip, mut active: Active, reply: Reply) {
+        let Reply { http_status: http, verdict, found } = reply;
         if let Errand::Call(op) = active.errand {
             self.under_way.retain(|(_, known, _)| *known != op);
         }
-        let is_repeatable = active.errand.is_repeatable(&self.states);
-        let lane = &mut self.lanes[index];
-        let busy = lane.landed();
+        let busy = self.lanes[trip.index].landed();
         if verdict.is_called_back() {
             // The server is halted, or the refusal that halts it comes next: this is left with all
             // the rest.
             return;
         }
-        let proven = lane.is_proven();
-        let step = active.tries.step(&verdict, is_repeatable, lane.limits.retries, proven, &mut self.random);
-        let wait = if let Step::Again(wait) = step { wait } else { Duration::ZERO };
-        let bad = match (&step, &verdict) {
-            (Step::End(..), _) => {
-                lane.good(active.account, now, took, busy);
+        let proven = self.lanes[trip.index].is_proven();
+        let step = self.step(trip.index, &mut active, &verdict);
+        let bad = self.judge_server(trip, active.account, &step, &verdict, busy);
+        let used_up_unproven = matches!(step, Step::UsedUp(..)) && !proven;
+        let tries = active.tries.made;
+        let (class, error) = (verdict.class().unwrap_or(ErrorClass::Api), verdict.clone().into_error());
+        let landing = self.landing(trip, active, http, verdict, found, step, &bad);
+        self.conclude(landing);
+        let unproven = used_up_unproven.then_some(tries);
+        self.act_on_server(trip.index, bad, class, error, unproven);
+    }
+
+    /// A batch has come back: each of its calls goes on as if it had been by itself, and the server
+    /// is judged once.
+    fn many_landed(&mut self, trip: Trip, many: Vec<Active>, together: Together) {
+        let Together { http_status: http, verdict, verdicts, reached, refusal } = together;
+        let ops: Vec<u32> = many.iter().filter_map(|active| active.errand.op()).collect();
+        self.under_way.retain(|(_, known, _)| !ops.contains(known));
+        let index = trip.index;
+        let busy = self.lanes[index].landed();
+        let Some(first) = many.first().copied() else { return };
+        if verdict.is_called_back() {
+            return;
+        }
+        self.size_batches(index, &verdict, &verdicts, refusal.as_deref());
+        if verdict == Verdict::Done {
+            self.lanes[index].good(first.account, trip.now, trip.now - trip.sent, busy);
+            let is_over = self.stop.is_some() || self.lanes[index].halted.is_some();
+            let calls = many.into_iter().zip(verdicts).enumerate();
+            // From the last to the first, so that what is put back keeps its order.
+            for (place, (mut active, answer)) in calls.rev() {
+                match answer {
+                    Some(answer) => {
+                        let step = self.step(index, &mut active, &answer);
+                        let bad = Bad::GoOn { rest: None };
+                        let landing = self.landing(trip, active, http, answer, Found::Nothing, step, &bad);
+                        self.conclude(landing);
+                    }
+                    None => self.unanswered(trip, active, http, reached, place, is_over),
+                }
+            }
+            return;
+        }
+        let (class, error) = (verdict.class().unwrap_or(ErrorClass::Api), verdict.clone().into_error());
+        let mut bad = None;
+        for mut active in many {
+            let step = self.step(index, &mut active, &verdict);
+            let bad =
+                bad.get_or_insert_with(|| self.judge_server(trip, active.account, &step, &verdict, busy));
+            // It is shared, and each goes on by itself.
+            active.alone = true;
+            let landing = self.landing(trip, active, http, verdict.clone(), Found::Nothing, step, bad);
+            self.conclude(landing);
+        }
+        if let Some(bad) = bad {
+            self.act_on_server(index, bad, class, error, None);
+        }
+    }
+
+    /// A call of a batch whose answer says nothing of it: it was not run, or perhaps it was.
+    fn unanswered(
+        &mut self,
+        trip: Trip,
+        mut active: Active,
+        http: Option<u16>,
+        reached: Option<usize>,
+        place: usize,
+        is_over: bool,
+    ) {
+        let was_not_run = reached.is_some_and(|reached| place >= reached);
+        if !was_not_run {
+            active.alone = true;
+            active.tries.left_open();
+            if let Errand::Call(op) = active.errand {
+                self.batch.push(Entry::Try(Attempt {
+                    at: trip.sent_at,
+                    op,
+                    server: number(trip.index),
+                    ms: trip.ms(),
+                    class: ErrorClass::BadAnswer,
+                    http,
+                    open: true,
+                    error: "the answer to a batch does not say what became of this call".into(),
+                }));
+            }
+        }
+        if !is_over {
+            self.lanes[trip.index].put_back(active);
+        }
+    }
+
+    /// What a batch says of how many calls may go together.
+    fn size_batches(
+        &mut self,
+        index: usize,
+        verdict: &Verdict,
+        verdicts: &[Option<Verdict>],
+        refusal: Option<&str>,
+    ) {
+        let lane = &mut self.lanes[index];
+        let is_answered = verdicts.iter().any(Option::is_some);
+        let ends = match verdict {
+            Verdict::Done if is_answered => {
+                lane.sizer.answered();
+                false
+            }
+            Verdict::Done => lane.sizer.silent(),
+            // Too long, too slow, or something that knows no batches.
+            Verdict::Open { class: ErrorClass::Timeout, .. } | Verdict::Foreign { .. } => lane.sizer.end(),
+            _ => false,
+        };
+        if ends {
+            let said = verdict.clone().into_error();
+            let why = refusal.unwrap_or(&said);
+            let why = if why.is_empty() { "its answers name no single call" } else { why };
+            self.observer.on(&Event::Singly { server: &self.lanes[index].name, reason: why });
+        }
+    }
+
+    /// What an answer means for its operation or errand.
+    fn step(&mut self, index: usize, active: &mut Active, verdict: &Verdict) -> Step {
+        let is_repeatable = active.errand.is_repeatable(&self.states);
+        let lane = &self.lanes[index];
+        let (retries, proven) = (lane.limits.retries, lane.is_proven());
+        active.tries.step(verdict, is_repeatable, retries, proven, &mut self.random)
+    }
+
+    /// What it means for its server.
+    fn judge_server(&mut self, trip: Trip, account: u32, step: &Step, verdict: &Verdict, busy: usize) -> Bad {
+        let took = trip.now - trip.sent;
+        let lane = &mut self.lanes[trip.index];
+        match step {
+            Step::End(..) => {
+                lane.good(account, trip.now, took, busy);
                 Bad::GoOn { rest: None }
             }
-            (Step::Halt(class), _) => {
+            Step::Halt(class) => {
                 if *class == ErrorClass::Auth {
-                    lane.refused = Some(lane.accounts[active.account as usize].door);
+                    lane.refused = Some(lane.accounts[account as usize].door);
                 }
-                Bad::Halt(*class, halt_reason(&verdict, lane.good_answers))
+                Bad::Halt(*class, halt_reason(verdict, lane.good_answers))
             }
-            (Step::UsedUp(..) | Step::Again(_), verdict) => {
-                lane.bad(verdict, wait, now, took, &mut self.random)
-            }
-        };
-        let used_up_unproven = matches!(step, Step::UsedUp(..)) && !proven;
+            Step::UsedUp(..) => lane.bad(verdict, Duration::ZERO, trip.now, took, &mut self.random),
+            Step::Again(wait) => lane.bad(verdict, *wait, trip.now, took, &mut self.random),
+        }
+    }
+
+    /// Puts together what follows.
+    #[expect(clippy::too_many_arguments, reason = "all that is known of an answer")]
+    fn landing(
+        &self,
+        trip: Trip,
+        active: Active,
+        http: Option<u16>,
+        verdict: Verdict,
+        found: Found,
+        step: Step,
+        bad: &Bad,
+    ) -> Landing {
+        let lane = &self.lanes[trip.index];
+        let proven = lane.is_proven();
+        let wait = if let Step::Again(wait) = step { wait } else { Duration::ZERO };
         let is_over = self.stop.is_some() || lane.halted.is_some();
+        let used_up_unproven = matches!(step, Step::UsedUp(..)) && !proven;
         let goes_on = matches!(bad, Bad::GoOn { .. }) && !used_up_unproven && !is_over;
         let outcome = match step {
             Step::End(status, class) => Some((status, class)),
             Step::UsedUp(status, class) if proven => Some((status, Some(class))),
             _ => None,
         };
-        let landing = Landing {
-            index,
+        Landing {
+            index: trip.index,
             active,
-            sent,
-            sent_at,
-            ms: u32::try_from(took.as_millis()).unwrap_or(u32::MAX),
+            sent: trip.sent,
+            sent_at: trip.sent_at,
+            ms: trip.ms(),
             http,
             found,
             outcome,
             class: verdict.class(),
             open: verdict.is_open(),
             error: verdict.into_error(),
-            again: (goes_on && outcome.is_none()).then(|| now + wait),
-            wait: goes_on.then_some(match &bad {
+            again: (goes_on && outcome.is_none()).then(|| trip.now + wait),
+            wait: goes_on.then_some(match bad {
                 Bad::GoOn { rest: Some(rest) } => wait.max(*rest),
                 _ => wait,
             }),
-        };
-        let (class, error) = (landing.class.unwrap_or(ErrorClass::Api), landing.error.clone());
-        if outcome.is_some() {
-            self.lanes[index].leave_door(active.account);
         }
-        match active.errand {
+    }
+
+    /// What follows for its operation or account.
+    fn conclude(&mut self, landing: Landing) {
+        if landing.outcome.is_some() {
+            self.lanes[landing.index].leave_door(landing.active.account);
+        }
+        match landing.active.errand {
             Errand::Call(op) => self.call_landed(op, landing),
             Errand::ReadBefore => self.reading_landed(Phase::Before, landing),
             Errand::ReadAfter => self.reading_landed(Phase::After, landing),
             Errand::EndSessions => self.sessions_landed(landing),
         }
+    }
+
+    /// What follows for its server. `unproven` is how many tries its first call has used up in vain.
+    fn act_on_server(
+        &mut self,
+        index: usize,
+        bad: Bad,
+        class: ErrorClass,
+        error: String,
+        unproven: Option<u32>,
+    ) {
         match bad {
             Bad::Halt(class, reason) if error.is_empty() => self.halt(index, class, reason),
             Bad::Halt(class, reason) if reason.is_empty() => self.halt(index, class, error),
@@ -122,8 +303,8 @@ impl Run<'_, '_> {
                 let limit = humantime::format_duration(self.lanes[index].limits.max_outage);
                 self.halt(index, class, format!("no good answer for {limit}: {error}"));
             }
-            Bad::GoOn { .. } if used_up_unproven => {
-                let tries = active.tries.made;
+            Bad::GoOn { .. } if unproven.is_some() => {
+                let tries = unproven.unwrap_or_default();
                 let reason = format!("the first call got no good answer in {tries} tries: {error}");
                 self.halt(index, class, reason);
             }
@@ -188,31 +369,39 @@ impl Run<'_, '_> {
             attempts: active.tries.made,
             instead_of: None,
         });
-        let too_many = self.lanes[index].count(status, class);
-        self.errors += u64::from(counts_as_error(status, class));
+        let too_many = self.lanes[index].count(status, class, self.left_aside);
+        self.errors += u64::from(counts_as_error(status, class, self.left_aside));
         self.judge_errors(index, too_many);
     }
 
     /// Notes what its account needs after its last operation because of this one.
     fn note_call(&mut self, landing: &Landing, op: u32, status: Status, class: Option<ErrorClass>) {
-        let account = &mut self.lanes[landing.index].accounts[landing.active.account as usize];
-        let is_login_shut = status == Status::Ok && self.states.function(op) == Function::SuspendLogin;
-        if is_login_shut && self.checks.end_sessions {
-            account.owes_sessions();
+        if matches!(status, Status::Ok | Status::Unknown) {
+            self.note_shut(landing.index, landing.active.account, op);
         }
         if !self.checks.after {
             return;
         }
         let fault = match status {
             Status::Ok => None,
-            Status::Unknown => Some(Fault {
+            // Whatever the last answer was, an earlier try may have had effect.
+            Status::Unknown | Status::Failed if landing.active.tries.open => Some(Fault {
                 class: class.unwrap_or(ErrorClass::Api),
                 http: landing.http,
                 error: landing.error.clone(),
             }),
             _ => return,
         };
-        account.note_call(Unverified { op, fault });
+        let account = &mut self.lanes[landing.index].accounts[landing.active.account as usize];
+        account.note_call(Unverified { op, ended: status, fault });
+    }
+
+    /// Notes that this operation has suspended a login, or may have, if it is such a one: sessions that
+    /// are open live on.
+    pub(super) fn note_shut(&mut self, index: usize, account: u32, op: u32) {
+        if self.checks.end_sessions && self.states.function(op) == Function::SuspendLogin {
+            self.lanes[index].accounts[account as usize].owes_sessions();
+        }
     }
 
     /// Halts a server, or stops the run, if too many operations have failed.
@@ -250,11 +439,14 @@ impl Run<'_, '_> {
             None => mailboxes.into_iter().map(|mailbox| (mailbox, State::UNKNOWN)).collect(),
         };
         if landing.class.is_some() && landing.outcome.is_some() {
-            let what = match phase {
-                Phase::Before => "the state of its mailboxes before cannot be read",
-                Phase::After => "what the calls came to cannot be read",
-            };
-            self.notice(&landing, what);
+            let account = &mut self.lanes[index].accounts[account as usize];
+            match phase {
+                Phase::Before if account.tell_unread() => {
+                    self.notice(&landing, "the state of its mailboxes before cannot be read");
+                }
+                Phase::Before => {}
+                Phase::After => self.notice(&landing, "what the calls came to cannot be read"),
+            }
         }
         self.states.note_reading(&found);
         match phase {
@@ -262,13 +454,12 @@ impl Run<'_, '_> {
                 self.record_reading(&landing, phase, &found, Vec::new(), Vec::new());
                 let record = self.next_record() - 1;
                 self.needs_on_disk();
-                let required = self.checks.required;
                 let account = &mut self.lanes[index].accounts[account as usize];
                 match (landing.class, landing.outcome) {
-                    (None, _) => account.was_read(record, until),
-                    (Some(class), Some(_)) => {
-                        account.could_not_be_read(class, landing.error, until, required);
-                    }
+                    (Some(class), Some(_)) if self.checks.required => account.is_left(class, landing.error),
+                    // That it cannot be read is the state before the calls, and has to be on the disk
+                    // like any other.
+                    (None, _) | (_, Some(_)) => account.was_read(record, until),
                     (Some(_), None) => {}
                 }
             }
@@ -281,11 +472,8 @@ impl Run<'_, '_> {
     fn prove(&mut self, landing: &Landing, found: &[(MailboxId, State)]) {
         let index = landing.index;
         let called = self.lanes[index].accounts[landing.active.account as usize].take_called();
-        let doubtful: Vec<u32> =
-            called.iter().filter(|called| called.fault.is_some()).map(|called| called.op).collect();
         let proof = self.states.prove(called, found);
-        for (op, status, fault) in proof.ends {
-            let was = if doubtful.contains(&op) { Status::Unknown } else { Status::Ok };
+        for Correction { op, was, is_earlier, status, fault } in proof.corrections {
             let (class, http, error) =
                 fault.map_or((None, None, String::new()), |f| (Some(f.class), f.http, f.error));
             self.batch.push(Entry::End(Ended {
@@ -308,9 +496,15 @@ impl Run<'_, '_> {
                 attempts: 0,
                 instead_of: Some(was),
             });
-            self.errors = self.errors.saturating_sub(u64::from(was == Status::Unknown));
-            self.errors += u64::from(counts_as_error(status, class));
-            let too_many = self.lanes[index].recount(was, status, class);
+            // A session counts from zero: what an earlier one left open was no error of this one.
+            let (lane, aside) = (&mut self.lanes[index], self.left_aside);
+            let too_many = if is_earlier {
+                lane.count(status, class, aside)
+            } else {
+                self.errors = self.errors.saturating_sub(u64::from(counts_as_error(was, None, aside)));
+                lane.recount(was, status, class, aside)
+            };
+            self.errors += u64::from(counts_as_error(status, class, aside));
             self.judge_errors(index, too_many);
         }
         // Behind the ends: it says of them that they are proved.

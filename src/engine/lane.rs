@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::accounts::{Access, Account, Chore};
+use super::batching::Sizer;
 use super::breaker::{Breaker, Permit};
 use super::budget::Budget;
 use super::concurrency::Concurrency;
@@ -22,7 +23,7 @@ use super::outage::Outage;
 use super::retry::Tries;
 use super::spec::{Checks, LaneSpec, Way};
 use super::states::{Judged, Standpoint, States};
-use crate::domain::{ErrorClass, Status};
+use crate::domain::{Classes, ErrorClass, Status};
 use crate::job::MailboxId;
 use crate::record::{Phase, Safe};
 use crate::uapi::Verdict;
@@ -34,6 +35,8 @@ pub struct Active {
     pub errand: Errand,
     pub account: u32,
     pub tries: Tries,
+    /// Whether it goes by itself: it was in a batch that did not answer it.
+    pub alone: bool,
 }
 
 /// What a request is for.
@@ -50,6 +53,14 @@ pub enum Errand {
 }
 
 impl Errand {
+    /// The operation that it is about, if it is about one.
+    pub fn op(self) -> Option<u32> {
+        match self {
+            Errand::Call(op) => Some(op),
+            Errand::ReadBefore | Errand::EndSessions | Errand::ReadAfter => None,
+        }
+    }
+
     /// Whether doing it twice does no more than doing it once.
     pub fn is_repeatable(self, states: &States<'_>) -> bool {
         match self {
@@ -62,6 +73,8 @@ impl Errand {
 /// What was taken up in a turn.
 #[derive(Debug, PartialEq)]
 pub enum Begun {
+    /// A reading, of which no record has to be written before.
+    Reading,
     /// An operation that is to be called.
     Call(u32),
     /// An account whose sessions are to be ended.
@@ -123,6 +136,8 @@ pub struct Lane<'a> {
     retries: BinaryHeap<Reverse<Retry>>,
     limiter: Limiter,
     concurrency: Concurrency,
+    /// How many calls go together.
+    pub sizer: Sizer,
     budget: Budget,
     /// Whether the budget has let the next retry through, which then waits for the rate alone.
     is_retry_granted: bool,
@@ -165,6 +180,8 @@ impl Ord for Retry {
 pub enum Turn {
     /// Send this; its cell is taken.
     Send(Active),
+    /// Send these in one request; their cells are taken.
+    Together(Vec<Active>),
     /// Nothing before this moment.
     Wait(Instant),
     /// Nothing until something else happens.
@@ -190,8 +207,9 @@ impl<'a> Lane<'a> {
             let is_proven = known.proven.contains(&number);
             Door { way, is_proven, is_tried: false }
         };
-        let has_work =
-            accounts.iter().any(|account| !account.ops.is_empty() || !account.unverified.is_empty());
+        let has_work = accounts
+            .iter()
+            .any(|account| !account.ops.is_empty() || !account.unverified.is_empty() || account.sessions_due);
         let (accounts, ops): (Vec<_>, Vec<_>) = accounts
             .into_iter()
             .map(|spec| {
@@ -207,6 +225,7 @@ impl<'a> Lane<'a> {
             accounts,
             limiter: known.limiter.unwrap_or_else(|| Limiter::new(&limits)),
             concurrency: Concurrency::new(limits.jobs.get() as usize),
+            sizer: Sizer::new(limits.batch),
             budget: Budget::new(Instant::now()),
             is_retry_granted: false,
             limits,
@@ -283,9 +302,9 @@ impl<'a> Lane<'a> {
         self.good_answers > 0
     }
 
-    /// Whether every operation has ended.
+    /// Whether every operation has ended, and was looked at where that was wanted.
     pub fn is_done(&self) -> bool {
-        self.queue.is_done()
+        self.queue.is_done() && !self.accounts.iter().any(|account| account.leaves_chores(self.reads_after))
     }
 
     /// Whether nothing is left to begin or to try again.
@@ -313,6 +332,7 @@ impl<'a> Lane<'a> {
         let is_retry = due.is_some_and(|due| due <= now);
         let retry = self.retries.peek().filter(|_| is_retry);
         let begun = self.begun.front().filter(|(needs, _)| needs.are_met(safe));
+        let is_unrepeatable = !is_retry && begun.is_some_and(|(needs, _)| needs.on_disk);
         let next = retry.map(|Reverse(retry)| retry.active).or(begun.map(|(_, active)| *active));
         let Some(next) = next else { return due.map_or(Turn::Rest, Turn::Wait) };
         // The first request with each credential is alone, or a bad one would be sent many times.
@@ -335,7 +355,43 @@ impl<'a> Lane<'a> {
         }
         self.is_alone = is_first;
         self.concurrency.sent(busy + 1);
-        Turn::Send(next)
+        if is_retry || is_first || is_unrepeatable || !self.may_go_together(next, now) {
+            return Turn::Send(next);
+        }
+        self.gather(next, now, safe)
+    }
+
+    /// Whether a call may be one of a batch: not while it is found out whether the server answers.
+    fn may_go_together(&self, active: Active, now: Instant) -> bool {
+        let is_call = matches!(active.errand, Errand::Call(_)) && !active.alone;
+        is_call && self.sizer.size() > 1 && self.breaker.permit(now) == Permit::Normal
+    }
+
+    /// Takes what may go in one request with a call: what is begun behind it, as far as the rate lets
+    /// it now. There is no waiting for more.
+    fn gather(&mut self, first: Active, now: Instant, safe: Safe) -> Turn {
+        let door = self.accounts[first.account as usize].door;
+        let mut together = vec![first];
+        while together.len() < self.sizer.size() {
+            let Some((needs, next)) = self.begun.front().copied() else { break };
+            // What is never sent twice needs the disk, and goes by itself.
+            let fits = needs.are_met(safe)
+                && !needs.on_disk
+                && self.may_go_together(next, now)
+                && self.accounts[next.account as usize].door == door;
+            if !fits || self.limiter.take().is_err() {
+                break;
+            }
+            self.begun.pop_front();
+            self.budget.request(now);
+            together.push(next);
+        }
+        if together.len() == 1 { Turn::Send(first) } else { Turn::Together(together) }
+    }
+
+    /// Puts back what a batch left unanswered, to be sent next.
+    pub fn put_back(&mut self, active: Active) {
+        self.begun.push_front((Needs { record: 0, on_disk: false }, active));
     }
 
     /// Requests that hold a slot.
@@ -390,6 +446,7 @@ impl<'a> Lane<'a> {
             let Some((next, account)) = self.whose_turn(now, safe) else { break };
             if self.accounts[account as usize].access(now, safe.on_disk) == Access::Unread {
                 self.read_before(account);
+                begun.push(Begun::Reading);
                 continue;
             }
             let from = self.standpoint(next, account);
@@ -415,26 +472,41 @@ impl<'a> Lane<'a> {
             let tries = Tries::begun(from.open);
             // And what cannot be taken back must not be forgotten even if the power fails.
             let needs = Needs { on_disk: !is_repeatable, ..needs };
-            self.begun.push_back((needs, Active { errand, account, tries }));
+            self.begun.push_back((needs, Active { errand, account, tries, alone: false }));
             begun.push(Begun::Call(next));
         }
         begun
     }
 
-    /// Reads all accounts that have operations and were not read, as far as there is room.
-    pub fn survey(&mut self, now: Instant, safe: Safe) {
-        let window = self.window();
+    /// Reads all accounts that have operations and were not read in this session, as far as there is
+    /// room. Says whether it began to read one.
+    pub fn survey(&mut self) -> bool {
+        let (window, before) = (self.window(), self.begun.len());
         for account in 0..u32::try_from(self.accounts.len()).unwrap_or(u32::MAX) {
             if self.halted.is_some() || self.begun.len() >= window {
-                return;
+                break;
             }
-            let is_unread = !self.queue.is_account_done(account)
-                && self.accounts[account as usize].access(now, safe.on_disk) == Access::Unread;
+            let is_unread =
+                !self.queue.is_account_done(account) && self.accounts[account as usize].is_to_be_surveyed();
             let door = self.door(account);
             if is_unread && (door.is_proven || !door.is_tried) {
                 self.read_before(account);
             }
         }
+        self.begun.len() > before
+    }
+
+    /// The operations that may be called, in file order, and from where each is judged: all but those
+    /// of accounts that are left.
+    pub fn to_judge(&self) -> Vec<(u32, Standpoint)> {
+        let accounts = (0u32..).zip(&self.accounts).filter(|(_, account)| account.left().is_none());
+        let ops = accounts.flat_map(|(number, _)| {
+            let ops = self.queue.account_ops(number).iter();
+            ops.map(move |op| (*op, self.standpoint(*op, number)))
+        });
+        let mut ops: Vec<_> = ops.collect();
+        ops.sort_unstable_by_key(|(op, _)| *op);
+        ops
     }
 
     /// Whether each account that has operations was read, or cannot be.
@@ -500,11 +572,12 @@ impl<'a> Lane<'a> {
         if !self.is_proven() {
             return usize::from(self.in_flight == 0 && self.retries.is_empty());
         }
-        let jobs = self.concurrency.limit();
+        // What goes together is begun together.
+        let jobs = self.concurrency.limit() * self.sizer.size();
         match self.limits.rate.calls_per_second() {
             None => jobs.min(MOST_AHEAD),
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            Some(rate) => ((rate / 10.0) as usize).clamp(1, jobs.min(MOST_AHEAD)),
+            Some(rate) => ((rate / 10.0) as usize).clamp(self.sizer.size(), jobs.min(MOST_AHEAD)),
         }
     }
 
@@ -536,19 +609,25 @@ impl<'a> Lane<'a> {
     }
 
     /// Counts the outcome of a call; says whether this server's share of failures is now too high.
-    pub fn count(&mut self, status: Status, class: Option<ErrorClass>) -> bool {
-        if class == Some(ErrorClass::NoSuchMailbox) {
+    pub fn count(&mut self, status: Status, class: Option<ErrorClass>, aside: Classes) -> bool {
+        if aside.has(class) {
             return false;
         }
         self.ended += 1;
-        self.failed += u64::from(counts_as_error(status, class));
+        self.failed += u64::from(counts_as_error(status, class, aside));
         self.has_failed_too_often()
     }
 
-    /// Counts an outcome that a reading has corrected; says the same.
-    pub fn recount(&mut self, was: Status, status: Status, class: Option<ErrorClass>) -> bool {
-        self.failed = self.failed.saturating_sub(u64::from(was == Status::Unknown));
-        self.failed += u64::from(counts_as_error(status, class));
+    /// Counts an outcome of this session that a reading has corrected; says the same.
+    pub fn recount(
+        &mut self,
+        was: Status,
+        status: Status,
+        class: Option<ErrorClass>,
+        aside: Classes,
+    ) -> bool {
+        self.failed = self.failed.saturating_sub(u64::from(counts_as_error(was, None, aside)));
+        self.failed += u64::from(counts_as_error(status, class, aside));
         self.has_failed_too_often()
     }
 
@@ -648,7 +727,7 @@ fn no_state(class: ErrorClass, error: &str) -> Judged {
 impl Active {
     /// Something that was not tried yet.
     fn new(errand: Errand, account: u32) -> Active {
-        Active { errand, account, tries: Tries::default() }
+        Active { errand, account, tries: Tries::default(), alone: false }
     }
 }
 
@@ -663,7 +742,13 @@ pub enum Bad {
     Outage,
 }
 
-/// Whether an outcome counts for `--max-errors`: a leaked list is full of mailboxes that are gone.
-pub fn counts_as_error(status: Status, class: Option<ErrorClass>) -> bool {
-    matches!(status, Status::Failed | Status::Unknown) && class != Some(ErrorClass::NoSuchMailbox)
+/// The classes that count neither for nor against `--max-errors`: those that the operator tolerates,
+/// and mailboxes that are gone, of which a leaked list is full.
+pub fn left_aside(tolerated: Classes) -> Classes {
+    tolerated.with(ErrorClass::NoSuchMailbox)
+}
+
+/// Whether an outcome counts for `--max-errors`.
+pub fn counts_as_error(status: Status, class: Option<ErrorClass>, aside: Classes) -> bool {
+    matches!(status, Status::Failed | Status::Unknown) && !aside.has(class)
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::batching::Batch;
+
 /// All limits of one server. Defaults are the contract's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
@@ -18,6 +20,9 @@ pub struct Limits {
     pub jobs: NonZeroU32,
     /// Extra tries of one operation.
     pub retries: u32,
+    /// How many calls may go together in one request.
+    #[serde(default)]
+    pub batch: Batch,
     /// How many operations may fail.
     pub max_errors: MaxErrors,
     /// A server without a good answer for so long is halted.
@@ -40,6 +45,7 @@ impl Default for Limits {
             // a call. It is only the most: how many are in use adapts below it.
             jobs: NonZeroU32::MIN.saturating_add(15),
             retries: 4,
+            batch: Batch::ONE,
             max_errors: MaxErrors::Percent(50),
             max_outage: Duration::from_secs(300),
             timeout: Duration::from_secs(60),
@@ -49,8 +55,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The burst in force: the one asked for, or the larger of 2 and a hundredth of a second's rate
-    /// (a burst of 1 loses rate whenever a wake-up is late).
+    /// The burst in force: the one asked for, or the largest of 2, a hundredth of a second's rate and
+    /// what goes together in one request (a burst of 1 loses rate whenever a wake-up is late).
     pub fn effective_burst(&self) -> NonZeroU32 {
         const LEAST: u32 = 2;
         self.burst.unwrap_or_else(|| {
@@ -58,7 +64,7 @@ impl Limits {
                 Rate::Unlimited => 0,
                 Rate::Limited { calls, per } => u64::from(calls.get()) / per.seconds() / 100,
             };
-            let burst = u32::try_from(hundredth).unwrap_or(u32::MAX).max(LEAST);
+            let burst = u32::try_from(hundredth).unwrap_or(u32::MAX).max(LEAST).max(self.batch.most());
             NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN)
         })
     }
@@ -81,6 +87,9 @@ pub struct SomeLimits {
     /// See [`Limits::retries`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
+    /// See [`Limits::batch`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Batch>,
     /// See [`Limits::max_errors`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_errors: Option<MaxErrors>,
@@ -103,6 +112,7 @@ impl SomeLimits {
             burst: self.burst.or(limits.burst),
             jobs: self.jobs.unwrap_or(limits.jobs),
             retries: self.retries.unwrap_or(limits.retries),
+            batch: self.batch.unwrap_or(limits.batch),
             max_errors: self.max_errors.unwrap_or(limits.max_errors),
             max_outage: self.max_outage.unwrap_or(limits.max_outage),
             timeout: self.timeout.unwrap_or(limits.timeout),
@@ -118,6 +128,7 @@ impl SomeLimits {
             burst: self.burst.or(other.burst),
             jobs: self.jobs.or(other.jobs),
             retries: self.retries.or(other.retries),
+            batch: self.batch.or(other.batch),
             max_errors: self.max_errors.or(other.max_errors),
             max_outage: self.max_outage.or(other.max_outage),
             timeout: self.timeout.or(other.timeout),
@@ -371,6 +382,7 @@ mod tests {
             rate: Some(Rate::per_second(100 + n)),
             burst: NonZeroU32::new(20 + n),
             jobs: NonZeroU32::new(30 + n),
+            batch: Some(Batch::Size(NonZeroU32::MIN.saturating_add(9 + n))),
             retries: Some(40 + n),
             max_errors: Some(MaxErrors::Count(u64::from(50 + n))),
             max_outage: Some(Duration::from_secs(u64::from(600 + n))),

@@ -7,6 +7,9 @@
 //! [`Event`]s.
 
 mod accounts;
+#[cfg(test)]
+mod batch_scenarios;
+mod batching;
 mod breaker;
 mod budget;
 #[cfg(test)]
@@ -31,10 +34,13 @@ mod run;
 mod scenarios;
 mod session;
 mod spec;
+#[cfg(test)]
+mod state_scenarios;
 mod states;
 #[cfg(test)]
 mod told_tests;
 
+pub use batching::Batch;
 pub use event::{Event, Finished, LaneFigures, Observer, Subject, Tried};
 pub use guard::{Changes, MaxChanges};
 pub use inquiry::{Held, Inquiry, Listed, Login, PATIENCE, Silence, Told, ask};

@@ -51,6 +51,13 @@ impl Tries {
         Tries { open, ..Tries::default() }
     }
 
+    /// Notes a try that may have had effect, and that nothing was said of: it uses up nothing.
+    pub fn left_open(&mut self) {
+        self.made += 1;
+        self.open = true;
+        self.reached = true;
+    }
+
     /// Notes a verdict and decides what follows. `repeatable` says whether doing it twice does no
     /// harm. `proven` says whether the server has given a good
     /// answer in this session: then a try that got no request out uses up nothing.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::spec::{Checks, Foreseen, LaneSpec};
-use crate::domain::{Channel, ErrorClass};
+use crate::domain::{Channel, Classes, ErrorClass};
 use crate::job::Job;
 use crate::record::{Stamp, WriteFault};
 
@@ -19,6 +19,8 @@ pub struct Session<'a> {
     pub checks: Checks,
     /// What a plan that the run is bound to has foreseen for each operation.
     pub foreseen: Option<&'a dyn Fn(u32) -> Foreseen>,
+    /// Error classes that do not count for `--max-errors`.
+    pub tolerated: Classes,
     /// Operations that ended in earlier sessions.
     pub done_before: u64,
     /// What the jitter is drawn from.
@@ -36,6 +38,7 @@ impl<'a> Session<'a> {
             order: ChannelOrder::default(),
             checks: Checks::default(),
             foreseen: None,
+            tolerated: Classes::NONE,
             done_before: 0,
             seed: 1,
             clock,

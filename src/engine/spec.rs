@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::guard::{Changes, MaxChanges};
 use super::limiter::Limiter;
 use super::limits::Limits;
-use crate::domain::ErrorClass;
+use crate::domain::{ErrorClass, Status};
 use crate::uapi::{Reader, Transport};
 
 /// What a lane is made of.
@@ -72,6 +72,8 @@ impl<'a> Way<'a> {
 pub struct Unverified {
     /// The operation.
     pub op: u32,
+    /// How it ended.
+    pub ended: Status,
     /// What left its outcome open; `None` if the server accepted it.
     pub fault: Option<Fault>,
 }

@@ -6,9 +6,10 @@
 
 use std::collections::HashMap;
 
+use super::accounts::Called;
 use super::guard::Changes;
 use super::spec::{Fault, Foreseen, Unverified};
-use crate::domain::{ErrorClass, Function, State, Status};
+use crate::domain::{ErrorClass, Function, State, Status, Target};
 use crate::job::{Job, MailboxId};
 
 /// The states of a job's mailboxes.
@@ -25,6 +26,14 @@ pub enum Judged {
     Call,
     /// Nothing: it is so already.
     Unchanged,
+    /// Nothing: it was begun in an earlier session, and had its effect.
+    Holds,
+    /// Nothing: it was begun in an earlier session and had no effect, and must not be begun again;
+    /// why, for people.
+    Lacks(String),
+    /// Nothing: it was begun in an earlier session, nobody can tell whether it had effect, and it must
+    /// not be begun again; why, for people.
+    Unclear(String),
     /// Nothing, and this is how it ends.
     End(Status, Option<ErrorClass>, String),
 }
@@ -45,8 +54,22 @@ pub struct Proof {
     pub holds: Vec<u32>,
     /// Those that do not.
     pub lacks: Vec<u32>,
-    /// Those that end otherwise than they had: how, why, and the HTTP status of their last answer.
-    pub ends: Vec<(u32, Status, Option<Fault>)>,
+    /// Those that end otherwise than they had.
+    pub corrections: Vec<Correction>,
+}
+
+/// An operation that a reading shows to have ended otherwise than was thought.
+#[derive(Debug, PartialEq)]
+pub struct Correction {
+    pub op: u32,
+    /// How it had ended.
+    pub was: Status,
+    /// Whether that was in an earlier session.
+    pub is_earlier: bool,
+    /// How it ends.
+    pub status: Status,
+    /// Why, if not well.
+    pub fault: Option<Fault>,
 }
 
 impl<'a> States<'a> {
@@ -97,21 +120,23 @@ impl<'a> States<'a> {
 
     /// What is to be done about an operation.
     pub fn judge(&self, op: u32, from: Standpoint) -> Judged {
-        let operation = &self.job.operations[op as usize];
-        let Some(function) = operation.function() else { return Judged::Call };
-        let state = self.now[operation.mailbox.index()];
+        self.judge_by(self.now[self.mailbox(op).index()], op, from)
+    }
+
+    fn judge_by(&self, state: State, op: u32, from: Standpoint) -> Judged {
+        let function = self.function(op);
         let is_so = state.is(function.target());
         if from.looks_only {
             return match is_so {
                 Some(true) => Judged::Unchanged,
-                _ => Judged::End(Status::Planned, None, note(state).to_owned()),
+                _ => Judged::End(Status::Planned, None, note(state, function.target()).to_owned()),
             };
         }
         if from.open && !function.is_repeatable() {
             return settle_release(is_so);
         }
         match is_so {
-            Some(true) if from.open => Judged::End(Status::Ok, None, String::new()),
+            Some(true) if from.open => Judged::Holds,
             Some(true) => Judged::Unchanged,
             _ => self.drift(op, function, state).unwrap_or(Judged::Call),
         }
@@ -143,100 +168,109 @@ impl<'a> States<'a> {
             _ => return,
         };
         let state = &mut self.now[operation.mailbox.index()];
-        *state = state.with(target.flag, value);
+        // Whether it is there at all only a call tells, and none was made.
+        if status != Status::Planned || *state != State::ABSENT {
+            *state = state.with(target.flag, value);
+        }
     }
 
     /// How much these operations, each mailbox's in their order, would change; an unknown state
-    /// counts as a change.
-    pub fn count(&self, ops: impl Iterator<Item = u32>, changes: &mut Changes) {
+    /// counts as a change. What was begun before and had its effect is a change of the run's.
+    pub fn count(&self, ops: impl Iterator<Item = (u32, Standpoint)>, changes: &mut Changes) {
         let mut later: HashMap<MailboxId, State> = HashMap::new();
-        for op in ops {
-            let operation = &self.job.operations[op as usize];
-            let Some(function) = operation.function() else { continue };
-            let target = function.target();
-            let known = later.get(&operation.mailbox).copied();
-            let state = known.unwrap_or(self.now[operation.mailbox.index()]);
-            if state.is(target) == Some(true) {
-                changes.unchanged += 1;
-            } else {
-                changes.changed += 1;
-                later.insert(operation.mailbox, state.with(target.flag, Some(target.on)));
+        for (op, from) in ops {
+            let mailbox = self.mailbox(op);
+            let known = later.get(&mailbox).copied();
+            let state = known.unwrap_or(self.now[mailbox.index()]);
+            match self.judge_by(state, op, from) {
+                Judged::Unchanged => changes.unchanged += 1,
+                Judged::Holds => changes.changed += 1,
+                Judged::Call => {
+                    changes.changed += 1;
+                    let target = self.function(op).target();
+                    later.insert(mailbox, state.with(target.flag, Some(target.on)));
+                }
+                Judged::Lacks(_) | Judged::Unclear(_) | Judged::End(..) => {}
             }
         }
     }
 
     /// What a reading says of operations that were called before it. Of several on the same flag of
     /// a mailbox only the last one shows.
-    pub fn prove(&self, called: Vec<Unverified>, found: &[(MailboxId, State)]) -> Proof {
-        let mut last: HashMap<(MailboxId, u8), Unverified> = HashMap::new();
-        for unverified in called {
-            let operation = &self.job.operations[unverified.op as usize];
-            let Some(function) = operation.function() else { continue };
-            let key = (operation.mailbox, function.target().flag as u8);
-            let earlier = last.get(&key).is_some_and(|known| known.op > unverified.op);
-            if !earlier {
-                last.insert(key, unverified);
+    pub fn prove(&self, called: Called, found: &[(MailboxId, State)]) -> Proof {
+        let mut last: HashMap<(MailboxId, u8), (Unverified, bool)> = HashMap::new();
+        let earlier = called.earlier.into_iter().map(|unverified| (unverified, true));
+        for (unverified, is_earlier) in earlier.chain(called.now.into_iter().map(|now| (now, false))) {
+            let flag = self.function(unverified.op).target().flag as u8;
+            let key = (self.mailbox(unverified.op), flag);
+            let is_behind = last.get(&key).is_some_and(|(known, _)| known.op > unverified.op);
+            if !is_behind {
+                last.insert(key, (unverified, is_earlier));
             }
         }
         let states: HashMap<MailboxId, State> = found.iter().copied().collect();
         let mut last: Vec<_> = last.into_values().collect();
-        last.sort_unstable_by_key(|unverified| unverified.op);
+        last.sort_unstable_by_key(|(unverified, _)| unverified.op);
         let mut proof = Proof::default();
-        for Unverified { op, fault } in last {
-            let operation = &self.job.operations[op as usize];
-            let (Some(function), Some(state)) = (operation.function(), states.get(&operation.mailbox)) else {
-                continue;
-            };
-            match (state.is(function.target()), fault) {
-                (Some(true), None) => proof.holds.push(op),
-                (Some(true), Some(_)) => {
-                    proof.holds.push(op);
-                    proof.ends.push((op, Status::Ok, None));
-                }
-                (Some(false), fault) => {
-                    proof.lacks.push(op);
-                    let (channel, word) = (function.channel(), state.of(function.channel()));
-                    let still = if word.is_empty() { "not as wanted" } else { word };
-                    let read = format!("read afterwards: {channel} is {still}");
-                    let fault = match fault {
-                        Some(fault) => Fault { error: format!("{}; {read}", fault.error), ..fault },
-                        None => Fault {
-                            class: ErrorClass::NotApplied,
-                            http: None,
-                            error: format!("the server accepted the call, and it had no effect; {read}"),
-                        },
-                    };
-                    proof.ends.push((op, Status::Failed, Some(fault)));
-                }
-                (None, _) => {}
-            }
+        for (unverified, is_earlier) in last {
+            let Some(state) = states.get(&self.mailbox(unverified.op)) else { continue };
+            self.prove_one(unverified, is_earlier, *state, &mut proof);
         }
         proof
+    }
+
+    fn prove_one(&self, unverified: Unverified, is_earlier: bool, state: State, proof: &mut Proof) {
+        let Unverified { op, ended: was, fault } = unverified;
+        let function = self.function(op);
+        let Some(holds) = state.is(function.target()) else { return };
+        if holds {
+            proof.holds.push(op)
+        } else {
+            proof.lacks.push(op)
+        };
+        let (status, fault) = match (holds, fault) {
+            (true, None) => return,
+            (true, Some(_)) => (Status::Ok, None),
+            // It had ended so.
+            (false, _) if was == Status::Failed => return,
+            (false, fault) => {
+                let (channel, word) = (function.channel(), state.of(function.channel()));
+                let still = if word.is_empty() { "not as wanted" } else { word };
+                let read = format!("read afterwards: {channel} is {still}");
+                let fault = match fault {
+                    Some(fault) => Fault { error: format!("{}; {read}", fault.error), ..fault },
+                    None => Fault {
+                        class: ErrorClass::NotApplied,
+                        http: None,
+                        error: format!("the server accepted the call, and it had no effect; {read}"),
+                    },
+                };
+                (Status::Failed, Some(fault))
+            }
+        };
+        proof.corrections.push(Correction { op, was, is_earlier, status, fault });
     }
 }
 
 /// A release that may have been sent is settled by what is held, and never sent again.
 fn settle_release(is_so: Option<bool>) -> Judged {
-    let class = Some(ErrorClass::Interrupted);
     match is_so {
-        Some(true) => Judged::End(Status::Ok, None, String::new()),
+        Some(true) => Judged::Holds,
         Some(false) => {
-            let why = "this release was begun in an earlier session, and mail is still held";
-            Judged::End(Status::Failed, class, why.to_owned())
+            Judged::Lacks("this release was begun in an earlier session, and mail is still held".to_owned())
         }
-        None => {
-            let why = "this release may have been sent in an earlier session; it is not sent again";
-            Judged::End(Status::Unknown, class, why.to_owned())
-        }
+        None => Judged::Unclear(
+            "this release may have been sent in an earlier session; it is not sent again".to_owned(),
+        ),
     }
 }
 
 /// What a plan says of an operation that it cannot foresee.
-fn note(state: State) -> &'static str {
-    match state {
-        State::ABSENT => "the server does not list this mailbox; the call will tell",
-        State::UNKNOWN | State::NEVER => "its state is not known; the call is made all the same",
-        _ => "",
+fn note(state: State, target: Target) -> &'static str {
+    match state.is(target) {
+        _ if state == State::ABSENT => "the server does not list this mailbox; the call will tell",
+        None => "its state is not known; the call is made all the same",
+        Some(_) => "",
     }
 }
 
@@ -300,12 +334,24 @@ mod tests {
         assert_eq!(states.judge(1, ACTING), Judged::Call, "nobody knows");
         states.ended(1, Status::Failed, false);
         assert_eq!(states.now[0].to_string(), "?nnn");
-        let mut changes = Changes::default();
-        known(&job, &[(A, "ynnn")]).count([0, 1].into_iter(), &mut changes);
-        assert_eq!(changes, Changes { changed: 1, unchanged: 1 });
-        let mut changes = Changes::default();
-        known(&job, &[(A, "nnnn")]).count([0, 1].into_iter(), &mut changes);
-        assert_eq!(changes, Changes { changed: 2, unchanged: 0 });
+    }
+
+    #[test]
+    fn changes_are_counted_as_the_operations_will_be_judged() {
+        let job = job("a@example.com,suspend,login\na@example.com,unsuspend,login\n\
+             b@example.com,release,outgoing\n");
+        let count = |state: &str, from: Standpoint| {
+            let mut changes = Changes::default();
+            let states = known(&job, &[(A, state), ("b@example.com", state)]);
+            states.count([0, 1, 2].into_iter().map(|op| (op, from)), &mut changes);
+            (changes.changed, changes.unchanged)
+        };
+        assert_eq!(count("ynnn", ACTING), (1, 2));
+        assert_eq!(count("nnny", ACTING), (3, 0));
+        assert_eq!(count("????", ACTING), (3, 0), "what is not known counts");
+        // The first had its effect in an earlier session; the release is not sent again.
+        assert_eq!(count("ynny", OPEN), (2, 0));
+        assert_eq!(count("ynn?", OPEN), (2, 0));
     }
 
     #[test]
@@ -321,11 +367,11 @@ mod tests {
     fn what_may_have_been_done_by_us_is_not_taken_for_somebody_elses_doing() {
         let job = job("a@example.com,suspend,login\nb@example.com,release,outgoing\n");
         let open = |state: &str, op| known(&job, &[(A, state), ("b@example.com", state)]).judge(op, OPEN);
-        assert_eq!(open("ynnn", 0), Judged::End(Status::Ok, None, String::new()));
+        assert_eq!(open("ynnn", 0), Judged::Holds);
         assert_eq!(open("nnnn", 0), Judged::Call);
-        assert!(matches!(open("nnnn", 1), Judged::End(Status::Ok, None, _)));
-        assert!(matches!(open("nnny", 1), Judged::End(Status::Failed, Some(ErrorClass::Interrupted), _)));
-        assert!(matches!(open("nnn?", 1), Judged::End(Status::Unknown, Some(ErrorClass::Interrupted), _)));
+        assert_eq!(open("nnnn", 1), Judged::Holds);
+        assert!(matches!(open("nnny", 1), Judged::Lacks(_)));
+        assert!(matches!(open("nnn?", 1), Judged::Unclear(_)));
     }
 
     #[test]
@@ -335,8 +381,18 @@ mod tests {
         assert_eq!(states.judge(0, LOOKING), Judged::End(Status::Planned, None, String::new()));
         states.ended(0, Status::Planned, false);
         assert_eq!(states.judge(1, LOOKING), Judged::End(Status::Planned, None, String::new()));
-        let absent = known(&job, &[]).judge(0, LOOKING);
-        assert!(matches!(absent, Judged::End(Status::Planned, None, note) if note.contains("does not list")));
+        let mut absent = known(&job, &[]);
+        for op in [0, 1] {
+            let judged = absent.judge(op, LOOKING);
+            assert!(
+                matches!(judged, Judged::End(Status::Planned, None, note) if note.contains("does not list"))
+            );
+            absent.ended(op, Status::Planned, false);
+        }
+        for state in ["????", "?nnn"] {
+            let judged = known(&job, &[(A, state)]).judge(0, LOOKING);
+            assert!(matches!(judged, Judged::End(Status::Planned, None, note) if note.contains("not known")));
+        }
     }
 
     #[test]
@@ -372,18 +428,32 @@ mod tests {
             &[(A, "ynnn"), ("b@example.com", "nnnn"), ("c@example.com", "ynnn"), ("e@example.com", "nnnn")],
         );
         let fault = || Some(Fault { class: ErrorClass::Timeout, http: None, error: "no answer".into() });
-        let called = |op: u32| Unverified { op, fault: if op == 2 { fault() } else { None } };
-        let proof = states.prove((0..6).map(called).collect(), &list);
+        let called = |op: u32| match op {
+            2 => Unverified { op, ended: Status::Unknown, fault: fault() },
+            _ => Unverified { op, ended: Status::Ok, fault: None },
+        };
+        let all = Called { earlier: vec![called(0)], now: (1..6).map(called).collect() };
+        let proof = states.prove(all, &list);
         assert_eq!((proof.holds, proof.lacks), (vec![0, 2, 5], vec![1]), "3 is not listed, 4 is behind 5");
         let ends: Vec<_> = proof
-            .ends
+            .corrections
             .iter()
-            .map(|(op, status, fault)| (*op, *status, fault.as_ref().map(|f| f.class)))
+            .map(|end| (end.op, end.was, end.status, end.fault.as_ref().map(|f| f.class)))
             .collect();
-        assert_eq!(ends, [(1, Status::Failed, Some(ErrorClass::NotApplied)), (2, Status::Ok, None)]);
-        let late = states.prove(vec![Unverified { op: 1, fault: fault() }], &list);
-        let (_, status, why) = late.ends.into_iter().next().unwrap();
-        assert_eq!((status, why.as_ref().unwrap().class), (Status::Failed, ErrorClass::Timeout));
-        assert_eq!(why.unwrap().error, "no answer; read afterwards: login is active");
+        let not_applied = Some(ErrorClass::NotApplied);
+        assert_eq!(
+            ends,
+            [(1, Status::Ok, Status::Failed, not_applied), (2, Status::Unknown, Status::Ok, None)]
+        );
+        let late = |ended| {
+            let unverified = Unverified { op: 1, ended, fault: fault() };
+            states.prove(Called { earlier: vec![unverified], now: Vec::new() }, &list)
+        };
+        let end = late(Status::Unknown).corrections.swap_remove(0);
+        let why = end.fault.unwrap();
+        assert_eq!((end.status, why.class, end.is_earlier), (Status::Failed, ErrorClass::Timeout, true));
+        assert_eq!(why.error, "no answer; read afterwards: login is active");
+        let failed = late(Status::Failed);
+        assert_eq!((failed.lacks, failed.corrections), (vec![1], vec![]), "it had ended so");
     }
 }

@@ -11,6 +11,7 @@ mod tests;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
@@ -21,7 +22,8 @@ use self::merge::{Configured, merge};
 use self::section::{Kind, Section, kind_of};
 use super::protect::Protect;
 use super::server::{Fleet, Server};
-use crate::engine::{Limits, SomeLimits};
+use crate::domain::Classes;
+use crate::engine::{Limits, MaxChanges, SomeLimits};
 use crate::uapi::Method;
 
 /// What a configuration file says, checked. The default is that of a file that says nothing.
@@ -37,6 +39,12 @@ pub struct Config {
     pub ticket: Option<String>,
     /// Whether a run without a ticket is refused.
     pub require_ticket: bool,
+    /// How much a run may change.
+    pub max_changes: Option<MaxChanges>,
+    /// Whether an account is left whose state cannot be read.
+    pub require_state: bool,
+    /// How old a state may be.
+    pub state_max_age: Option<Duration>,
     /// Where a session's figures are written for Prometheus, absolute.
     pub metrics_file: Option<PathBuf>,
     /// What is run at the end of a session.
@@ -47,6 +55,8 @@ pub struct Config {
     pub method: Option<Method>,
     /// Limits of `[defaults]`.
     pub defaults: SomeLimits,
+    /// Error classes that count for nothing where no flag says otherwise.
+    pub tolerate: Classes,
     servers: Vec<Configured>,
 }
 
@@ -165,7 +175,7 @@ fn top(
     let section = Section { kind: Kind::Top, table, label: "the file".to_owned(), at: 0 };
     section.check_keys(faults);
     let allow_plaintext = section.yes("allow_plaintext", faults) || allow_plaintext;
-    let (defaults, method) = defaults(&section, faults);
+    let (defaults, method, tolerate) = defaults(&section, faults);
     let around = Around { dir, home, allow_plaintext, method };
     let mut protect = Protect::default();
     for (n, given) in section.texts("protect", faults).into_iter().enumerate() {
@@ -180,16 +190,20 @@ fn top(
         operator: text("operator", faults),
         ticket: text("ticket", faults),
         require_ticket: section.yes("require_ticket", faults),
+        max_changes: section.max_changes(faults),
+        require_state: section.yes("require_state", faults),
+        state_max_age: section.time("state_max_age", faults),
         metrics_file: around.path_at(&section, "metrics_file", faults),
         notify_command: text("notify_command", faults),
         allow_plaintext,
         method,
         defaults,
+        tolerate,
         servers: servers(&section, &around, faults),
     }
 }
 
-fn defaults(top: &Section<'_>, faults: &mut Faults) -> (SomeLimits, Option<Method>) {
+fn defaults(top: &Section<'_>, faults: &mut Faults) -> (SomeLimits, Option<Method>, Classes) {
     let Some(given) = top.get("defaults") else { return Default::default() };
     let DeValue::Table(table) = given.value else {
         let found = kind_of(given.value);
@@ -198,7 +212,7 @@ fn defaults(top: &Section<'_>, faults: &mut Faults) -> (SomeLimits, Option<Metho
     };
     let section = Section { kind: Kind::Defaults, table, label: "[defaults]".to_owned(), at: given.at };
     section.check_keys(faults);
-    (section.limits(faults), section.method(faults))
+    (section.limits(faults), section.method(faults), section.classes("tolerate", faults))
 }
 
 fn servers(top: &Section<'_>, around: &Around<'_>, faults: &mut Faults) -> Vec<Configured> {

@@ -51,6 +51,9 @@ pub enum ServerError {
 /// The ports on which WHM answers (vendor's guide to API authentication).
 const WHM_PORTS: [u16; 2] = [2087, 2086];
 
+/// The ports on which cPanel answers.
+const CPANEL_PORTS: [u16; 2] = [2083, 2082];
+
 /// What [`ServerSpec::new`] and [`Server::new_single`] find out alike: the address as parsed, and the
 /// interface.
 fn check(
@@ -214,6 +217,27 @@ impl Server {
         base(&self.url)
     }
 
+    /// What looks like a slip in it, with what was likely meant: an interface that was named although
+    /// its port is the other's.
+    pub fn slips(&self) -> Vec<String> {
+        let Some(port) = self.base().ok().and_then(|url| url.port_or_known_default()) else {
+            return Vec::new();
+        };
+        let odd = self.logins.iter().filter_map(|login| {
+            let (theirs, other, ports, own) = match login.api {
+                Api::Cpanel => ("WHM", "whm", WHM_PORTS, CPANEL_PORTS[0]),
+                Api::Whm => ("cPanel", "cpanel", CPANEL_PORTS, WHM_PORTS[0]),
+            };
+            ports.contains(&port).then(|| {
+                format!(
+                    "{}: api {} at port {port}, which is {theirs}'s: did you mean api {other}, or port {own}?",
+                    login.name, login.api
+                )
+            })
+        });
+        odd.collect()
+    }
+
     /// What tells it from other servers: host in lower case and port, such as
     /// `web01.example.net:2087`. The address itself where that cannot be read.
     pub fn host_port(&self) -> String {
@@ -328,6 +352,23 @@ mod tests {
         let whm = single("https://web01:2087", None).unwrap();
         assert_eq!((whm.logins[0].api, whm.logins[0].account_name()), (Api::Whm, None));
         assert_eq!(single("https://web01:2087", Some(Api::Cpanel)).unwrap().logins[0].api, Api::Cpanel);
+        let slips = |url, api| single(url, api).unwrap().slips().concat();
+        let slip = slips("https://web01:2087", Some(Api::Cpanel));
+        assert_eq!(
+            slip,
+            "web01:2087: api cpanel at port 2087, which is WHM's: did you mean api whm, or port 2083?"
+        );
+        let slip = slips("https://web01:2083", Some(Api::Whm));
+        assert!(slip.contains("cPanel's: did you mean api cpanel, or port 2087?"), "{slip}");
+        for (url, api) in [
+            ("https://web01:2083", None),
+            ("https://web01:2087", None),
+            ("https://web01:2086", Some(Api::Whm)),
+            ("https://web01", Some(Api::Whm)),
+            ("https://web01:8443", Some(Api::Cpanel)),
+        ] {
+            assert_eq!(slips(url, api), "", "{url}");
+        }
         assert_eq!(single("https://web01.", None).unwrap().host_port(), "web01:443");
         assert!(single("http://web01", None).unwrap_err().to_string().contains("--allow-plaintext"));
     }

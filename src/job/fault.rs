@@ -224,10 +224,16 @@ impl Refusal {
         };
         let kind = |wanted: fn(&FaultKind) -> bool| self.faults.iter().any(|fault| wanted(&fault.what));
         let mut advice = Vec::new();
-        if reason(|reason| matches!(reason, Reason::NoAction)) {
+        let no_action = reason(|reason| matches!(reason, Reason::NoAction));
+        let no_channel = reason(|reason| matches!(reason, Reason::NoChannel));
+        if no_action && no_channel {
+            advice.push(
+                "For blank cells, and for a list of addresses alone: say what to do with all of them, such as \
+                 --action suspend --channel login (or login,outgoing, or all).",
+            );
+        } else if no_action {
             advice.push("For blank cells: --action suspend (or unsuspend, hold, release).");
-        }
-        if reason(|reason| matches!(reason, Reason::NoChannel)) {
+        } else if no_channel {
             advice.push("For blank cells: --channel login (or incoming, outgoing, login,outgoing, all).");
         }
         if kind(|kind| matches!(kind, FaultKind::Conflict { .. })) {

@@ -57,13 +57,16 @@ pub struct Layout {
 pub enum HeaderFault {
     /// No column holds the addresses.
     #[error(
-        "no column is named email (or address, mailbox); the columns are: {columns}. Name one so, or put the \
-         line “email,action,channel” on top; for a file without a header, --no-header takes the columns as \
-         email, action, channel"
+        "no column is named email (or address, mailbox); the columns are: {columns}. {}, or put the line \
+         “email,action,channel” on top; for a file without a header, --no-header takes the columns as email, \
+         action, channel",
+        rename(near.as_deref())
     )]
     NoEmail {
         /// Their names, fit to be shown.
         columns: String,
+        /// The one that is likely meant.
+        near: Option<String>,
     },
     /// The first record is no header but the first row.
     #[error(
@@ -175,7 +178,7 @@ impl Layout {
         if !record.utf8 {
             return Err(HeaderFault::NotUtf8);
         }
-        Err(HeaderFault::NoEmail { columns: list(record) })
+        Err(HeaderFault::NoEmail { columns: list(record), near: likely_email(record) })
     }
 
     fn from_header(delimiter: u8, record: &Record, is_fleet: bool) -> Result<Layout, HeaderFault> {
@@ -337,6 +340,24 @@ fn unique(columns: &[(usize, &str)]) -> Vec<String> {
         }
     }
     names
+}
+
+/// The column that likely holds the addresses, by a name that is much like `email`.
+fn likely_email(record: &Record) -> Option<String> {
+    let letters = |cell: &str| -> String {
+        cell.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    };
+    let is_like = |cell: &&str| {
+        let name = letters(cell);
+        let known =
+            ["mail", "emailaddress", "mailaddress", "emails", "addresses", "mailboxes", "mailaccount"];
+        known.contains(&name.as_str()) || strsim::jaro_winkler(&name, "email") > 0.9
+    };
+    record.cells().find(is_like).map(shown)
+}
+
+fn rename(near: Option<&str>) -> String {
+    near.map_or_else(|| "Name one so".to_owned(), |near| format!("Rename “{near}” to email"))
 }
 
 fn shown(cell: &str) -> String {

@@ -46,6 +46,19 @@ fn the_delimiter_flag_decides() {
 }
 
 #[test]
+fn a_column_that_is_likely_meant_is_named() {
+    let told = |header: &str| fault(header, &InputOptions::default()).to_string();
+    for header in ["E-Mail;x", "x,e_mail", "E-mail Address,x", "emial,x", "Mail\tx", "eMails,x"] {
+        let column = header.split([';', ',', '\t']).find(|name| *name != "x").unwrap();
+        let told = told(header);
+        assert!(told.contains(&format!("Rename “{column}” to email")), "{header}: {told}");
+    }
+    for header in ["user,action", "customer;state", "name"] {
+        assert!(told(header).contains(" Name one so, or put the line"), "{header}");
+    }
+}
+
+#[test]
 fn a_file_of_addresses_is_a_bare_list() {
     for text in ["a@example.com\nb@example.com", "a@example.com", "\"a@example.com\"\r", "a@example.com;;;\n"]
     {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::Stamp;
 use super::results::Material;
-use crate::domain::Channel;
+use crate::domain::{Channel, Function};
 use crate::job::What;
 
 /// The operations of one channel that ended `ok` or `unchanged`, and when. Times count from the
@@ -41,33 +41,55 @@ impl Material<'_> {
     pub(super) fn channels(&self, start: Stamp) -> (Channels, Vec<Channels>) {
         let Some(ledger) = self.ledger() else { return Default::default() };
         let servers = ledger.servers();
-        let numbers: HashMap<&str, u64> =
-            servers.iter().zip(1u64..).map(|(server, number)| (server.name.as_str(), number)).collect();
-        let mut found: Vec<Channels> = vec![Channels::new(); servers.len() + 1];
-        for channel in Channel::ALL {
-            // Number 0 is all of them.
-            let mut counts = vec![Count::default(); servers.len() + 1];
-            // Time and server in one number: a run may have millions of operations.
-            let mut ends: Vec<u64> = Vec::new();
-            for (op, operation) in (0u32..).zip(&self.job.operations) {
-                let What::Call(function) = operation.what else { continue };
-                if function.channel() != channel {
-                    continue;
-                }
-                let Some(end) = ledger.ended_well_at(op) else { continue };
-                let server = ledger
-                    .places()
-                    .of(operation.mailbox)
-                    .and_then(|place| numbers.get(place.server.as_str()))
-                    .copied()
-                    .unwrap_or(0);
-                let ms = u64::try_from(end.0.saturating_sub(start.0)).unwrap_or(0);
-                ends.push(ms << SERVER_BITS | server);
-                for number in places(server) {
-                    counts[number].total += 1;
-                    counts[number].opens |= !function.target().on;
-                }
-            }
+        let numbers: HashMap<&str, usize> =
+            servers.iter().zip(0..).map(|(server, number)| (server.name.as_str(), number)).collect();
+        let mut times = ChannelTimes::new(start, servers.len());
+        for (op, operation) in (0u32..).zip(&self.job.operations) {
+            let What::Call(function) = operation.what else { continue };
+            let Some(end) = ledger.ended_well_at(op) else { continue };
+            let server = ledger.places().of(operation.mailbox);
+            let server = server.and_then(|place| numbers.get(place.server.as_str())).copied();
+            times.note(function, end, server);
+        }
+        times.figures()
+    }
+}
+
+/// When operations ended well.
+pub(super) struct ChannelTimes {
+    start: Stamp,
+    /// By channel: time and server in one number, since a run may have millions of operations. The
+    /// server's is 0 for none.
+    ends: [Vec<u64>; Channel::ALL.len()],
+    /// By channel: number 0 is all of them, then each server.
+    counts: [Vec<Count>; Channel::ALL.len()],
+}
+
+impl ChannelTimes {
+    /// Nothing has ended yet; times count from `start`.
+    pub fn new(start: Stamp, servers: usize) -> ChannelTimes {
+        let counts = Channel::ALL.map(|_| vec![Count::default(); servers + 1]);
+        ChannelTimes { start, ends: Default::default(), counts }
+    }
+
+    /// Notes an operation that ended well at one of the servers.
+    pub fn note(&mut self, function: Function, end: Stamp, server: Option<usize>) {
+        let channel = function.channel() as usize;
+        let server = server.map_or(0, |server| server as u64 + 1);
+        let ms = u64::try_from(end.0.saturating_sub(self.start.0)).unwrap_or(0);
+        self.ends[channel].push(ms << SERVER_BITS | server);
+        for number in places(server) {
+            let count = &mut self.counts[channel][number];
+            count.total += 1;
+            count.opens |= !function.target().on;
+        }
+    }
+
+    /// The figures over all servers, and those of each.
+    pub fn figures(self) -> (Channels, Vec<Channels>) {
+        let ChannelTimes { start, ends, counts } = self;
+        let mut found: Vec<Channels> = counts[0].iter().map(|_| Channels::new()).collect();
+        for ((channel, mut ends), mut counts) in Channel::ALL.into_iter().zip(ends).zip(counts) {
             ends.sort_unstable();
             for end in ends {
                 for number in places(end & SERVER_MASK) {
@@ -133,7 +155,7 @@ mod tests {
     use super::super::ledger::Ledger;
     use super::super::results::Outcomes;
     use super::*;
-    use crate::domain::{ErrorClass, Status};
+    use crate::domain::{Classes, ErrorClass, Status};
     use crate::job::{InputOptions, Source, read};
 
     const START: i64 = 1_795_460_400_000;
@@ -180,6 +202,7 @@ mod tests {
             job: &job,
             input: &source,
             options: &options,
+            tolerated: Classes::NONE,
             outcomes: Outcomes::Done { ledger: &ledger, journal: &journal },
         };
         material.channels(Stamp(START))

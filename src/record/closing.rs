@@ -1,7 +1,7 @@
 //! The end of a session in good order: the results, then the report, then the journal's last line
 //! with their hashes, synced, then the summary.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use super::disk;
 use super::entry::{Entry, Stamp};
@@ -11,7 +11,7 @@ use super::ledger::Ledger;
 use super::report::Report;
 use super::results::{Material, Tally};
 use super::rundir::{DirError, JOURNAL, REPORT, RESULTS, RunDir, SUMMARY, UNFINISHED};
-use super::summary::{ServerFigures, SessionFigures, Summary};
+use super::summary::{ServerFigures, SessionFigures, SessionsEndedFigures, SessionsNotEnded, Summary};
 use crate::domain::Exit;
 
 /// What makes a page of a run.
@@ -116,6 +116,7 @@ impl RunDir {
             counts: tally.counts.clone(),
             error_classes: tally.classes.clone(),
             channels,
+            sessions_ended: material.ledger().and_then(sessions_ended),
             servers: servers
                 .iter()
                 .zip(of_servers)
@@ -155,6 +156,19 @@ impl RunDir {
     }
 }
 
+/// What came of ending sessions, if that was begun anywhere.
+fn sessions_ended(ledger: &Ledger) -> Option<SessionsEndedFigures> {
+    let known = ledger.sessions_ended();
+    let failed = known.iter().filter_map(|((server, account), fault)| {
+        let (class, words) = fault.as_ref()?;
+        let error = if words.is_empty() { class.to_string() } else { format!("{class}: {words}") };
+        Some(SessionsNotEnded { server: server.clone(), account: account.clone(), error })
+    });
+    let failed: Vec<_> = failed.collect();
+    let accounts = (known.len() - failed.len()) as u64;
+    (!known.is_empty()).then_some(SessionsEndedFigures { accounts, failed })
+}
+
 impl Summary {
     /// The summary as it stands in its file.
     ///
@@ -164,6 +178,31 @@ impl Summary {
         let mut text = serde_json::to_vec_pretty(self)?;
         text.push(b'\n');
         Ok(text)
+    }
+}
+
+/// Hashes what is read through it, as [`hashed`] does what is written.
+pub(super) struct Hashed<R> {
+    from: R,
+    hasher: blake3::Hasher,
+}
+
+impl<R> Hashed<R> {
+    pub fn new(from: R) -> Hashed<R> {
+        Hashed { from, hasher: blake3::Hasher::new() }
+    }
+
+    /// The hash of all that was read so far.
+    pub fn hash(&self) -> String {
+        self.hasher.finalize().to_hex().to_string()
+    }
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
     }
 }
 

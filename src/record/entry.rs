@@ -89,6 +89,21 @@ pub enum Entry {
         /// Which operations: first and last of each row of them.
         ops: Vec<(u32, u32)>,
     },
+    /// What the last reading says of operations that were begun in an earlier session, whose outcome
+    /// that one did not tell.
+    Settled {
+        /// When that was found.
+        at: Stamp,
+        /// They had their effect, and ended `ok`: first and last of each row of them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        holds: Vec<(u32, u32)>,
+        /// They had none; how they ended is in records of their own.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lacks: Vec<(u32, u32)>,
+        /// It does not tell; how they ended is in records of their own.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unclear: Vec<(u32, u32)>,
+    },
     /// The sessions of an account's mailboxes are about to be ended.
     EndSessions {
         /// When.
@@ -106,6 +121,9 @@ pub enum Entry {
         at: Stamp,
         /// That run.
         by: String,
+        /// Its directory.
+        #[serde(default)]
+        dir: String,
         /// Which operations: first and last of each row of them.
         ops: Vec<(u32, u32)>,
     },
@@ -270,6 +288,12 @@ pub fn in_rows(numbers: impl IntoIterator<Item = u32>) -> Vec<(u32, u32)> {
     rows
 }
 
+/// Whether a number is in rows of them, which ascend.
+pub fn rows_have(rows: &[(u32, u32)], number: u32) -> bool {
+    let next = rows.partition_point(|(first, _)| *first <= number);
+    next.checked_sub(1).and_then(|row| rows.get(row)).is_some_and(|(_, last)| number <= *last)
+}
+
 /// See [`Entry::Try`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
@@ -342,6 +366,15 @@ mod tests {
             r#"{"t":"end","at":"2026-11-23T19:00:00.123Z","op":7,"server":0,"ms":80,"status":"ok","http":200}"#
         );
         assert_eq!(serde_json::from_str::<Entry>(&line).unwrap(), entry);
+    }
+
+    #[test]
+    fn a_number_is_found_in_its_row() {
+        let rows = in_rows([0, 1, 3, 7, 8, 9]);
+        assert_eq!(rows, [(0, 1), (3, 3), (7, 9)]);
+        let found: Vec<u32> = (0..12).filter(|n| rows_have(&rows, *n)).collect();
+        assert_eq!(found, [0, 1, 3, 7, 8, 9]);
+        assert!(!rows_have(&[], 0));
     }
 
     #[test]

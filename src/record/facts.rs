@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::Stamp;
 use super::rundir::RunDir;
+use crate::domain::Classes;
 use crate::job::{InputOptions, Job, Source};
 
 /// `run.json`: what the run is. Written once; the journal is chained to it.
@@ -58,6 +59,13 @@ impl RunFacts {
             servers: serde_json::Value::Null,
             undo_of: None,
         }
+    }
+}
+
+impl RunFacts {
+    /// The error classes that count for nothing, by the run's own settings.
+    pub fn tolerated(&self) -> Classes {
+        serde_json::from_value(self.settings["tolerate"].clone()).unwrap_or_default()
     }
 }
 

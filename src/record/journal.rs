@@ -192,18 +192,26 @@ impl Journal {
     }
 }
 
-/// Whether the last line of a journal says that its session has ended in good order. Reads its end
-/// alone and vouches for nothing.
+/// Whether a journal's end says that its last session has ended in good order; what an undo has noted
+/// behind that changes nothing about it. Reads the end alone and vouches for nothing.
 pub fn looks_closed(file: &File) -> io::Result<bool> {
     use std::io::Read;
     const TAIL: u64 = 4096;
     let length = file.metadata()?.len();
-    let (mut file, mut tail) = (file, Vec::new());
-    file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
-    file.take(TAIL).read_to_end(&mut tail)?;
-    let Some(whole) = tail.strip_suffix(b"\n") else { return Ok(false) };
-    let last = whole.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-    Ok(last.starts_with(b"{\"t\":\"close\""))
+    let mut taken = TAIL;
+    loop {
+        let (mut from, mut tail) = (file, Vec::new());
+        from.seek(SeekFrom::Start(length.saturating_sub(taken)))?;
+        from.take(taken).read_to_end(&mut tail)?;
+        let Some(whole) = tail.strip_suffix(b"\n") else { return Ok(false) };
+        let mut lines = whole.rsplit(|byte| *byte == b'\n');
+        let last = lines.find(|line| !line.starts_with(b"{\"t\":\"undone\"")).unwrap_or_default();
+        let is_whole = lines.next().is_some() || taken >= length;
+        if is_whole {
+            return Ok(last.starts_with(b"{\"t\":\"close\""));
+        }
+        taken = taken.saturating_mul(2);
+    }
 }
 
 /// Locks a journal for this process. Who only looks whether it is locked ([`is_locked`]) has a lock

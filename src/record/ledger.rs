@@ -4,12 +4,12 @@
 //! and taken up again cannot come to other results than one that was not. It is packed: a run may
 //! have millions of operations, and nearly all of them end alike.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::domain::{ErrorClass, State, Status};
-use crate::job::{Job, MailboxId, What};
+use crate::domain::{ErrorClass, Function, State, Status};
+use crate::job::{Job, MailboxId, Operation, What};
 
-use super::entry::{Entry, Phase, Session, SessionsEnded, Stamp, StateRead};
+use super::entry::{Entry, Phase, Session, SessionsEnded, Stamp, StateRead, rows_have};
 use super::places::{Place, Places};
 use super::round_trips::RoundTrips;
 
@@ -28,8 +28,23 @@ pub struct Ledger {
     after: Vec<State>,
     /// The accounts whose sessions were to be ended, and what came of it the last time.
     sessions_ended: BTreeMap<(String, String), Option<(ErrorClass, String)>>,
+    /// The places where a login was, or may have been, suspended and no sessions were ended since.
+    sessions_owed: BTreeSet<u32>,
     /// When each session began.
     starts: Vec<Stamp>,
+    /// The runs that take back part of this one, in their order.
+    undos: Vec<Undo>,
+}
+
+/// A run that takes back part of another one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Undo {
+    /// Its name.
+    pub by: String,
+    /// Its directory.
+    pub dir: String,
+    /// What it takes back: first and last of each row of operations.
+    ops: Vec<(u32, u32)>,
 }
 
 /// What a server was asked, over all sessions, and how the last one left it.
@@ -45,6 +60,7 @@ pub struct ServerTotals {
     pub halted: Option<(ErrorClass, String)>,
 }
 
+/// Where one operation stands. There may be ten million of them, so its marks are bits of a byte.
 #[derive(Clone, Copy)]
 struct Slot {
     /// Start of the first try.
@@ -60,17 +76,23 @@ struct Slot {
     class: Option<ErrorClass>,
     /// What was read of its mailbox before it was first begun, or settled without a call.
     before: State,
-    /// Begun in a session that has not ended in good order: it may be on its way.
-    under_way: bool,
-    /// Some try of it may have had effect without an answer that says so.
-    open: bool,
-    /// It was called, or may have been.
-    begun: bool,
-    /// What the reading after its last call says of it.
-    verified: Option<bool>,
-    /// Another run takes it back.
-    undone: bool,
+    marks: u8,
 }
+
+/// Begun in a session that has not ended in good order: it may be on its way.
+const UNDER_WAY: u8 = 1;
+/// Some try of it may have had effect without an answer, or a reading, that says so.
+const OPEN: u8 = 1 << 1;
+/// It was called, or may have been.
+const BEGUN: u8 = 1 << 2;
+/// Another run takes it back.
+const UNDONE: u8 = 1 << 3;
+/// It suspends a login.
+const SHUTS_LOGIN: u8 = 1 << 4;
+/// The reading after its last call says that it holds.
+const HOLDS: u8 = 1 << 5;
+/// That reading says that it does not.
+const LACKS: u8 = 1 << 6;
 
 /// One operation's line of the results.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,25 +135,21 @@ pub enum Reason {
 impl Ledger {
     /// A ledger in which nothing has happened yet.
     pub fn new(job: &Job) -> Ledger {
-        let fresh = |mailbox| Slot {
+        let fresh = |operation: &Operation| Slot {
             started: Stamp(0),
             reason_at: 0,
             duration_ms: 0,
             attempts: 0,
             http: 0,
-            mailbox,
+            mailbox: operation.mailbox,
             status: None,
             class: None,
             before: State::NEVER,
-            under_way: false,
-            open: false,
-            begun: false,
-            verified: None,
-            undone: false,
+            marks: if operation.function() == Some(Function::SuspendLogin) { SHUTS_LOGIN } else { 0 },
         };
         let unread = vec![State::NEVER; job.mailboxes.len()];
         Ledger {
-            slots: job.operations.iter().map(|operation| fresh(operation.mailbox)).collect(),
+            slots: job.operations.iter().map(fresh).collect(),
             servers: Vec::new(),
             session_servers: Vec::new(),
             stop: None,
@@ -139,7 +157,9 @@ impl Ledger {
             readings: unread.clone(),
             after: unread,
             sessions_ended: BTreeMap::new(),
+            sessions_owed: BTreeSet::new(),
             starts: Vec::new(),
+            undos: Vec::new(),
         }
     }
 
@@ -171,25 +191,44 @@ impl Ledger {
                     if let Some(slot) = self.slots.get_mut(op as usize) {
                         slot.keep_before(&self.readings);
                         slot.end(Status::Unchanged, None);
-                        slot.verified = Some(true);
+                        slot.set(HOLDS, true);
                     }
                 }
             }
-            Entry::EndSessions { .. } => {}
-            Entry::SessionsEnded(ended) => self.note_sessions_ended(ended),
-            Entry::Undone { ops, .. } => {
-                for op in each(ops) {
+            Entry::Settled { holds, lacks, unclear, .. } => {
+                for op in each(holds) {
                     if let Some(slot) = self.slots.get_mut(op as usize) {
-                        slot.undone = true;
+                        slot.end(Status::Ok, None);
+                    }
+                    self.note_shut(op);
+                }
+                self.note_proof(holds, lacks);
+                for op in each(holds).chain(each(lacks)).chain(each(unclear)) {
+                    // Nothing was called since: what was read before is what is there.
+                    if let Some(slot) = self.slots.get(op as usize) {
+                        self.after[slot.mailbox.index()] = self.readings[slot.mailbox.index()];
                     }
                 }
+            }
+            Entry::EndSessions { server, account, .. } => {
+                let why = "no answer was waited for".to_owned();
+                self.put_sessions_ended(*server, account, Some((ErrorClass::Interrupted, why)));
+            }
+            Entry::SessionsEnded(ended) => self.note_sessions_ended(ended),
+            Entry::Undone { by, dir, ops, .. } => {
+                for op in each(ops) {
+                    if let Some(slot) = self.slots.get_mut(op as usize) {
+                        slot.set(UNDONE, true);
+                    }
+                }
+                self.undos.push(Undo { by: by.clone(), dir: dir.clone(), ops: ops.clone() });
             }
             Entry::Try(attempt) => {
                 self.note_round_trip(attempt.server, attempt.ms);
                 if let Some(slot) = self.slots.get_mut(attempt.op as usize) {
                     slot.note_attempt(attempt.at, attempt.ms);
                     slot.http = attempt.http.unwrap_or(0);
-                    slot.open |= attempt.open;
+                    slot.set(OPEN, slot.is(OPEN) || attempt.open);
                     slot.class = Some(attempt.class);
                     slot.reason_at = at + 1;
                 }
@@ -206,6 +245,10 @@ impl Ledger {
                     slot.keep_before(&self.readings);
                     slot.end(ended.status, ended.class);
                     slot.reason_at = if ended.error.is_empty() { 0 } else { at + 1 };
+                    // A reading that corrects an outcome comes when the sessions have been ended.
+                    if ended.ms.is_some() {
+                        self.note_shut(ended.op);
+                    }
                 }
             }
             Entry::Halt { server, class, reason, .. } => {
@@ -231,22 +274,45 @@ impl Ledger {
                 }
             }
         }
-        for (ops, verified) in [(&read.holds, true), (&read.lacks, false)] {
+        self.note_proof(&read.holds, &read.lacks);
+    }
+
+    /// Notes of which operations a reading says that they hold, and of which that they do not.
+    fn note_proof(&mut self, holds: &[(u32, u32)], lacks: &[(u32, u32)]) {
+        for (ops, mark) in [(holds, HOLDS), (lacks, LACKS)] {
             for op in each(ops) {
                 if let Some(slot) = self.slots.get_mut(op as usize) {
-                    slot.verified = Some(verified);
+                    slot.set(HOLDS | LACKS, false);
+                    slot.set(mark, true);
+                    // What was accepted and does not show may still come, or have sent a queue.
+                    slot.set(OPEN, slot.is(OPEN) || mark == LACKS);
                 }
             }
         }
     }
 
+    /// Notes that a login was suspended, or may have been: open sessions outlive that.
+    fn note_shut(&mut self, op: u32) {
+        let Some(slot) = self.slots.get(op as usize) else { return };
+        let is_shut = slot.is(SHUTS_LOGIN) && matches!(slot.status, Some(Status::Ok | Status::Unknown));
+        if let Some(place) = self.places.number_of(slot.mailbox).filter(|_| is_shut) {
+            self.sessions_owed.insert(place);
+        }
+    }
+
     fn note_sessions_ended(&mut self, ended: &SessionsEnded) {
         self.count_requests(ended.server, ended.requests.into());
-        if let Some(totals) = self.server_mut(ended.server) {
-            let place = (totals.name.clone(), ended.account.clone());
-            let fault = ended.class.map(|class| (class, ended.error.to_string()));
-            self.sessions_ended.insert(place, fault);
+        let fault = ended.class.map(|class| (class, ended.error.to_string()));
+        self.put_sessions_ended(ended.server, &ended.account, fault);
+    }
+
+    fn put_sessions_ended(&mut self, in_session: u16, account: &str, fault: Option<(ErrorClass, String)>) {
+        let Some(server) = self.server_mut(in_session).map(|totals| totals.name.clone()) else { return };
+        if fault.is_none() {
+            let number = self.places.number(&server, account);
+            self.sessions_owed.remove(&number);
         }
+        self.sessions_ended.insert((server, account.to_owned()), fault);
     }
 
     /// The accounts whose mailboxes' sessions were to be ended, by server and account, and why that
@@ -255,10 +321,10 @@ impl Ledger {
         &self.sessions_ended
     }
 
-    /// Whether the sessions of an account's mailboxes were ended.
-    pub fn has_ended_sessions(&self, place: &Place) -> bool {
-        let key = (place.server.clone(), place.account.clone());
-        matches!(self.sessions_ended.get(&key), Some(None))
+    /// The accounts in which a login was, or may have been, suspended, and the sessions of whose
+    /// mailboxes were not ended since.
+    pub fn sessions_owed(&self) -> impl Iterator<Item = &Place> {
+        self.sessions_owed.iter().filter_map(|number| self.places.list().get(*number as usize))
     }
 
     /// The last reading of a mailbox before a call.
@@ -268,21 +334,37 @@ impl Ledger {
 
     /// Whether an operation was called, or may have been.
     pub fn was_begun(&self, op: u32) -> bool {
-        self.slots.get(op as usize).is_some_and(|slot| slot.begun)
+        self.slots.get(op as usize).is_some_and(|slot| slot.is(BEGUN))
     }
 
     /// Whether an operation ended by a call that the server took, or may have taken, and its mailbox
-    /// was not read since.
+    /// was not read since. What was proved once is not doubted because more was done to its mailbox.
     pub fn is_unverified(&self, op: u32) -> bool {
         self.slots.get(op as usize).is_some_and(|slot| {
-            let may_have_effect = matches!(slot.status, Some(Status::Ok | Status::Unknown));
-            slot.begun && may_have_effect && !self.after[slot.mailbox.index()].was_read()
+            let may_have_effect = match slot.status {
+                Some(Status::Ok | Status::Unknown) => true,
+                Some(Status::Failed) => slot.is(OPEN),
+                _ => false,
+            };
+            let was_read = slot.verified().is_some() || self.after[slot.mailbox.index()].was_read();
+            slot.is(BEGUN) && may_have_effect && !was_read
         })
     }
 
-    /// Whether another run takes it back.
+    /// Whether another run takes it back, and it was not begun again since.
     pub fn is_undone(&self, op: u32) -> bool {
-        self.slots.get(op as usize).is_some_and(|slot| slot.undone)
+        self.slots.get(op as usize).is_some_and(|slot| slot.is(UNDONE))
+    }
+
+    /// The runs that take back part of this one, in their order.
+    pub fn undos(&self) -> &[Undo] {
+        &self.undos
+    }
+
+    /// The run that takes an operation back, if one does.
+    pub fn undone_by(&self, op: u32) -> Option<&Undo> {
+        let is_undone = self.is_undone(op);
+        self.undos.iter().rev().find(|undo| is_undone && rows_have(&undo.ops, op))
     }
 
     fn open_session(&mut self, session: &Session) {
@@ -292,9 +374,9 @@ impl Ledger {
             totals.halted = None;
         }
         // The session before was killed with these on their way.
-        for slot in self.slots.iter_mut().filter(|slot| slot.under_way) {
-            slot.under_way = false;
-            slot.open = true;
+        for slot in self.slots.iter_mut().filter(|slot| slot.is(UNDER_WAY)) {
+            slot.set(UNDER_WAY, false);
+            slot.set(OPEN, true);
         }
         // It is routed again; if it is then left for another reason, that is the one to tell.
         let waits = (Some(Status::NotAttempted), Some(ErrorClass::Unrouted));
@@ -380,26 +462,12 @@ impl Ledger {
     /// The operations that did not end well and whose flag a later operation has set well since: to
     /// take one of these up again would undo the later one.
     pub fn overtaken(&self, job: &Job) -> HashSet<u32> {
-        let mut overtaken = HashSet::new();
-        // Per mailbox, the flags that a later operation has set well.
-        let mut set_later = vec![0u8; job.mailboxes.len()];
-        for op in (0..u32::try_from(job.operations.len()).unwrap_or(u32::MAX)).rev() {
-            let operation = &job.operations[op as usize];
-            let What::Call(function) = operation.what else { continue };
-            let bit = 1 << function.target().flag as u8;
-            let later = &mut set_later[operation.mailbox.index()];
-            if matches!(self.ended(op), Some((Status::Ok | Status::Unchanged, _))) {
-                *later |= bit;
-            } else if *later & bit != 0 {
-                overtaken.insert(op);
-            }
-        }
-        overtaken
+        overtaken(job, |op| matches!(self.ended(op), Some((Status::Ok | Status::Unchanged, _))))
     }
 
     /// Whether it may have had effect without an answer that says so.
     pub fn may_have_had_effect(&self, op: u32) -> bool {
-        self.slots.get(op as usize).is_some_and(|slot| slot.open || slot.under_way)
+        self.slots.get(op as usize).is_some_and(|slot| slot.is(OPEN | UNDER_WAY))
     }
 
     /// What the results say of an operation.
@@ -429,6 +497,8 @@ impl Ledger {
             at => Reason::Journal(at - 1),
         };
         let (status, class, reason) = match slot.status {
+            // One that may have had effect is not called «not attempted».
+            Some(Status::NotAttempted) if slot.is(OPEN) => (Status::Unknown, slot.class, journal),
             Some(status) => (status, slot.class, journal),
             None => {
                 let place = self.places.of(job.operations[op as usize].mailbox);
@@ -436,11 +506,11 @@ impl Ledger {
             }
         };
         let tried = slot.attempts > 0;
-        let is_settled = slot.begun || slot.status.is_some();
+        let is_settled = slot.is(BEGUN) || slot.status.is_some();
         let before = if is_settled { slot.before } else { self.reading(slot.mailbox) };
         let after = match slot.status {
             Some(Status::Unchanged) => slot.before,
-            _ if slot.begun => self.after[slot.mailbox.index()],
+            _ if slot.is(BEGUN) => self.after[slot.mailbox.index()],
             _ => State::NEVER,
         };
         Standing {
@@ -450,7 +520,7 @@ impl Ledger {
             attempts: slot.attempts,
             started: tried.then_some(slot.started),
             duration_ms: tried.then_some(slot.duration_ms),
-            verified: slot.verified,
+            verified: slot.verified(),
             before,
             after,
             reason,
@@ -475,9 +545,28 @@ impl Ledger {
             (None, None) => (ErrorClass::Interrupted, "the session ended before this operation was done"),
         };
         let own_words = slot.class == Some(class) && journal != Reason::None;
-        let status = if slot.open { Status::Unknown } else { Status::NotAttempted };
+        let status = if slot.is(OPEN) { Status::Unknown } else { Status::NotAttempted };
         (status, Some(class), if own_words { journal } else { Reason::Text(why.to_owned()) })
     }
+}
+
+/// See [`Ledger::overtaken`]; `is_well` says whether an operation ended `ok` or `unchanged`.
+pub(super) fn overtaken(job: &Job, is_well: impl Fn(u32) -> bool) -> HashSet<u32> {
+    let mut overtaken = HashSet::new();
+    // Per mailbox, the flags that a later operation has set well.
+    let mut set_later = vec![0u8; job.mailboxes.len()];
+    for op in (0..u32::try_from(job.operations.len()).unwrap_or(u32::MAX)).rev() {
+        let operation = &job.operations[op as usize];
+        let What::Call(function) = operation.what else { continue };
+        let bit = 1 << function.target().flag as u8;
+        let later = &mut set_later[operation.mailbox.index()];
+        if is_well(op) {
+            *later |= bit;
+        } else if *later & bit != 0 {
+            overtaken.insert(op);
+        }
+    }
+    overtaken
 }
 
 /// Every number of rows of them.
@@ -486,33 +575,54 @@ fn each(rows: &[(u32, u32)]) -> impl Iterator<Item = u32> {
 }
 
 impl Slot {
+    /// Whether it has any of these marks.
+    fn is(&self, marks: u8) -> bool {
+        self.marks & marks != 0
+    }
+
+    fn set(&mut self, marks: u8, on: bool) {
+        self.marks = if on { self.marks | marks } else { self.marks & !marks };
+    }
+
+    /// What the reading after its last call says of it.
+    fn verified(&self) -> Option<bool> {
+        self.is(HOLDS | LACKS).then_some(self.is(HOLDS))
+    }
+
     /// Keeps what was read of its mailbox, unless a call of it may have changed that already.
     fn keep_before(&mut self, readings: &[State]) {
-        if !self.begun {
+        if !self.is(BEGUN) {
             self.before = readings[self.mailbox.index()];
         }
     }
 
     fn begin(&mut self) {
-        self.under_way = true;
-        self.begun = true;
+        self.set(UNDER_WAY | BEGUN, true);
+        self.set(HOLDS | LACKS, false);
         self.status = None;
         self.class = None;
-        self.verified = None;
+        self.set(UNDONE, false);
     }
 
     fn end(&mut self, status: Status, class: Option<ErrorClass>) {
         self.status = Some(status);
         self.class = class;
-        self.under_way = false;
         self.reason_at = 0;
-        self.open = status == Status::Unknown;
+        let is_open = match status {
+            Status::Unknown => true,
+            // It was left, or a later try failed: what an earlier one did nobody has said.
+            Status::Failed | Status::NotAttempted | Status::Blocked => self.is(OPEN),
+            _ => false,
+        };
+        self.set(OPEN, is_open);
+        self.set(UNDER_WAY, false);
     }
 
     /// Its session has ended in good order: what was begun and never tried was not sent.
     fn leave(&mut self) {
-        self.under_way = false;
-        self.begun &= self.attempts > 0 || self.open || self.status.is_some();
+        self.set(UNDER_WAY, false);
+        let was_sent = self.attempts > 0 || self.is(OPEN) || self.status.is_some();
+        self.set(BEGUN, self.is(BEGUN) && was_sent);
     }
 
     fn note_attempt(&mut self, at: Stamp, ms: u32) {
@@ -570,6 +680,11 @@ mod tests {
         let (account, mailboxes) = ("exampleu".to_owned(), vec![(0, 1)]);
         ledger.apply(&Entry::Route { at: Stamp(0), server: 0, account, mailboxes }, 0);
         ledger.standing(&job(), op)
+    }
+
+    #[test]
+    fn an_operation_takes_32_bytes_and_its_mailbox_2() {
+        assert_eq!((size_of::<Slot>(), size_of::<State>()), (32, 1));
     }
 
     #[test]
@@ -637,6 +752,26 @@ mod tests {
         let halted = ledger.standing(&job(), 0);
         assert_eq!((halted.status, halted.class), (Status::NotAttempted, Some(ErrorClass::Auth)));
         assert_eq!(halted.reason, Reason::Text("refused".into()));
+    }
+
+    #[test]
+    fn what_is_taken_back_is_known_with_who_does_until_it_is_begun_again() {
+        let undone = |by: &str, ops| {
+            let (by, dir) = (by.to_owned(), format!("/runs/{by}"));
+            Entry::Undone { at: Stamp(50), by, dir, ops }
+        };
+        let mut ledger = Ledger::new(&job());
+        let apply = |ledger: &mut Ledger, entry: Entry| ledger.apply(&entry, 0);
+        for entry in [session(), ended(0, Status::Ok), undone("first", vec![(0, 0)])] {
+            apply(&mut ledger, entry);
+        }
+        let by = |ledger: &Ledger, op| ledger.undone_by(op).map(|undo| undo.by.clone());
+        assert_eq!((by(&ledger, 0).as_deref(), by(&ledger, 1)), (Some("first"), None));
+        apply(&mut ledger, undone("second", vec![(0, 1)]));
+        assert_eq!(by(&ledger, 0).as_deref(), Some("second"));
+        assert_eq!(ledger.ended(0), Some((Status::Ok, None)), "it stays as it was");
+        apply(&mut ledger, Entry::Begin { at: Stamp(60), ops: vec![0] });
+        assert!(!ledger.is_undone(0) && by(&ledger, 0).is_none() && ledger.is_undone(1));
     }
 
     #[test]

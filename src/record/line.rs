@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use super::entry::{Entry, Stamp};
 use super::journal::HASH_TAIL;
 use super::ledger::{Reason, Standing};
-use super::results::{Material, Outcomes};
+use super::results::{Material, Outcomes, each_row};
 use crate::domain::{ErrorClass, Function, State, Status};
 use crate::job::{MailboxId, Row, What};
 
@@ -85,7 +85,7 @@ impl Material<'_> {
     /// # Errors
     /// If the input cannot be read again, or what `each` refuses.
     pub fn each_line(&self, mut each: impl FnMut(Line<'_>) -> io::Result<()>) -> io::Result<()> {
-        self.each_row(|row, ops| ops.into_iter().try_for_each(|op| each(self.line(row, op))))
+        each_row(self.job, self.input, |row, ops| ops.into_iter().try_for_each(|op| each(self.line(row, op))))
     }
 
     fn line<'a>(&'a self, row: &Row<'a>, op: u32) -> Line<'a> {
@@ -149,30 +149,6 @@ impl Material<'_> {
                 Outcomes::Rehearsed { .. } => String::new(),
             },
         }
-    }
-
-    /// Calls `each` for every row that has operations, with the operations' numbers.
-    pub(super) fn each_row(
-        &self,
-        mut each: impl FnMut(&Row<'_>, std::ops::Range<u32>) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let operations = &self.job.operations;
-        let mut rows = self.job.layout.rows(self.input.open()?);
-        let mut next = 0;
-        while next < operations.len() {
-            let Some(row) = rows.next().map_err(io::Error::other)? else {
-                return Err(io::Error::other("the input has fewer rows than before"));
-            };
-            let start = next;
-            while operations.get(next).is_some_and(|operation| operation.row == row.number()) {
-                next += 1;
-            }
-            if next > start {
-                #[allow(clippy::cast_possible_truncation)]
-                each(&row, start as u32..next as u32)?;
-            }
-        }
-        Ok(())
     }
 }
 

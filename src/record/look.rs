@@ -306,6 +306,9 @@ pub(super) fn check(entry: &Entry, job: &Job) -> Result<(), String> {
                 .try_for_each(|rows| check_rows(rows, operations, "operations"))
         }
         Entry::Unchanged { ops, .. } | Entry::Undone { ops, .. } => check_rows(ops, operations, "operations"),
+        Entry::Settled { holds, lacks, unclear, .. } => [holds, lacks, unclear]
+            .into_iter()
+            .try_for_each(|rows| check_rows(rows, operations, "operations")),
         Entry::Begin { ops, .. } => check_ops(ops, operations),
         Entry::Try(attempt) => check_ops(&[attempt.op], operations),
         Entry::End(ended) => check_ops(&[ended.op], operations),
@@ -325,69 +328,21 @@ fn check_ops(ops: &[u32], count: usize) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::entry::Stamp;
+    use super::super::testing::{Run, begin, close, session, write};
     use super::*;
     use crate::domain::Exit;
     use crate::job::{InputOptions, Source, read};
 
     const ROWS: &str = "email,action,channel\na@example.com,suspend,login\nb@example.com,suspend,login\n";
 
-    struct Run {
-        _place: tempfile::TempDir,
-        dir: RunDir,
-        facts: RunFacts,
-        job: Job,
-    }
-
     impl Run {
         fn new() -> Run {
-            let place = tempfile::tempdir().unwrap();
-            let (source, options) = (Source::bytes(ROWS), InputOptions::default());
-            let job = read(&source, &options).unwrap();
-            let dir = RunDir::create(Some(&place.path().join("run")), place.path(), "job", Stamp(0)).unwrap();
-            let facts = RunFacts::new(&dir, &source, &job, options);
-            dir.write_facts(&facts, &source).unwrap();
-            Run { _place: place, dir, facts, job }
+            Run::of(ROWS)
         }
 
         fn look(&self) -> Seen {
             self.dir.look(&self.facts, &self.job).unwrap()
         }
-
-        /// Every byte of the run's directory.
-        fn bytes(&self) -> Vec<(String, Vec<u8>)> {
-            let files = std::fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().path());
-            let mut all: Vec<_> =
-                files.map(|path| (path.display().to_string(), std::fs::read(&path).unwrap())).collect();
-            all.sort();
-            all
-        }
-    }
-
-    fn session(pid: u32) -> Entry {
-        Entry::Session(Session {
-            at: Stamp(5),
-            operator: "anna".into(),
-            host: "desk".into(),
-            pid,
-            servers: vec!["web01".into()],
-            ..Session::default()
-        })
-    }
-
-    fn begin(op: u32) -> Entry {
-        Entry::Begin { at: Stamp(6), ops: vec![op] }
-    }
-
-    fn close(code: u8) -> Entry {
-        Entry::Close { at: Stamp(9), code, results: String::new(), unfinished: None, report: None }
-    }
-
-    fn write(journal: &mut Journal, entries: &[Entry]) {
-        for entry in entries {
-            journal.append(entry, journal.synced());
-        }
-        journal.flush_to_disk().unwrap();
     }
 
     #[test]

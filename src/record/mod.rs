@@ -20,6 +20,8 @@ mod ledger;
 mod line;
 mod look;
 mod mailbox_end;
+mod merge;
+mod overview;
 mod places;
 mod plan;
 mod rechecks;
@@ -32,6 +34,8 @@ mod rundir;
 mod server_lock;
 mod state_dir;
 mod summary;
+#[cfg(test)]
+mod testing;
 mod timeline;
 
 pub use audit::{Audit, Expected, Finding, SessionEnd, Verdict};
@@ -40,15 +44,18 @@ pub use closing::Teller;
 pub use disk::{create_dir, write_whole, write_whole_for_all};
 pub use entry::{
     Asked, Attempt, Ended, Entry, Phase, Session as SessionEntry, SessionsEnded, Stamp, StateRead, in_rows,
+    rows_have,
 };
 pub use facts::{FORMAT, InputFacts, RunFacts, who};
 pub use figures::{Extents, Figures, Listed, MOST_LISTED, Share};
 pub use history::Deed;
 pub use journal::{Chain, Journal, Torn};
-pub use ledger::{Ledger, Reason, ServerTotals, Standing};
+pub use ledger::{Ledger, Reason, ServerTotals, Standing, Undo};
 pub use line::Line;
 pub use look::{Opened, Record, Seen};
 pub use mailbox_end::{Extent, MailboxEnd, Mark, Stage};
+pub use merge::{LEFT_TO_SHARD, Merge, Merged, Part};
+pub use overview::{Halt, Overview, Pulse, RunState, ServerOverview, is_waiting};
 pub use places::{Place, Places};
 pub use plan::{PLAN_FORMAT, Plan, PlanError};
 pub use rechecks::{Recheck, Rechecks};
@@ -62,5 +69,7 @@ pub use round_trips::RoundTrips;
 pub use rundir::{DirError, RunDir};
 pub use server_lock::{Before, Holder, LockError, ServerLock, Waiting};
 pub use state_dir::{StateDir, StateError};
-pub use summary::{RoundTripFigures, ServerFigures, SessionFigures, Summary};
+pub use summary::{
+    RoundTripFigures, ServerFigures, SessionFigures, SessionsEndedFigures, SessionsNotEnded, Summary,
+};
 pub use timeline::{MOST_STEPS, Timeline};

@@ -50,6 +50,11 @@ impl Places {
         }
     }
 
+    /// Takes a mailbox out of its place.
+    pub fn forget(&mut self, mailbox: MailboxId) {
+        self.put(mailbox, NOWHERE);
+    }
+
     /// The number of a mailbox's place.
     pub fn number_of(&self, mailbox: MailboxId) -> Option<u32> {
         self.of.get(mailbox.index()).copied().filter(|number| *number != NOWHERE)
@@ -96,6 +101,8 @@ mod tests {
             places.put(MailboxId(mailbox), number);
         }
         places.put(MailboxId(6), a);
+        places.put(MailboxId(4), a);
+        places.forget(MailboxId(4));
         let told: Vec<_> =
             places.ranges(|id| id.0 != 0).into_iter().map(|(p, r)| (p.server.as_str(), r)).collect();
         assert_eq!(told, [("web01", vec![(1, 1), (3, 3), (5, 5)]), ("web02", vec![(2, 2)])]);

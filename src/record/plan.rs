@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::disk;
-use super::entry::Stamp;
+use super::entry::{Stamp, rows_have};
 use super::facts::InputFacts;
 use crate::job::{InputOptions, Job};
 
@@ -130,19 +130,13 @@ impl Plan {
 
     /// Whether an operation would be called.
     pub fn is_planned(&self, op: u32) -> bool {
-        holds(&self.planned, op)
+        rows_have(&self.planned, op)
     }
 
     /// Whether an operation's mailbox was so already.
     pub fn is_unchanged(&self, op: u32) -> bool {
-        holds(&self.unchanged, op)
+        rows_have(&self.unchanged, op)
     }
-}
-
-/// Whether a number is in rows of them, which ascend.
-fn holds(rows: &[(u32, u32)], number: u32) -> bool {
-    let next = rows.partition_point(|(first, _)| *first <= number);
-    next.checked_sub(1).and_then(|row| rows.get(row)).is_some_and(|(_, last)| number <= *last)
 }
 
 #[cfg(test)]
@@ -206,13 +200,5 @@ mod tests {
             let read = Plan::read(&path, &job, &InputOptions::default());
             assert!(matches!(read, Err(PlanError::NotAPlan { .. })), "{odd}");
         }
-    }
-
-    #[test]
-    fn a_number_is_found_in_its_row() {
-        let rows = [(0, 1), (3, 3), (7, 9)];
-        let found: Vec<u32> = (0..12).filter(|n| holds(&rows, *n)).collect();
-        assert_eq!(found, [0, 1, 3, 7, 8, 9]);
-        assert!(!holds(&[], 0));
     }
 }

@@ -11,8 +11,8 @@ use super::figures::Figures;
 use super::ledger::{Ledger, Reason, Standing};
 use super::line::Line;
 use super::places::Places;
-use crate::domain::{ErrorClass, Function, State, Status};
-use crate::job::{InputOptions, Job, RESULT_COLUMNS, Source, UnfinishedWriter, What};
+use crate::domain::{Classes, ErrorClass, Function, State, Status};
+use crate::job::{InputOptions, Job, RESULT_COLUMNS, Row, Source, UnfinishedWriter, What};
 
 /// Everything that the results are made of.
 pub struct Material<'a> {
@@ -22,6 +22,8 @@ pub struct Material<'a> {
     pub input: &'a Source,
     /// How its rows are to be understood.
     pub options: &'a InputOptions,
+    /// Error classes that count for nothing.
+    pub tolerated: Classes,
     /// What has become of its operations.
     pub outcomes: Outcomes<'a>,
 }
@@ -63,7 +65,11 @@ pub struct Tally {
     pub counts: BTreeMap<Status, u64>,
     /// How many operations that did not end well have each class.
     pub classes: BTreeMap<ErrorClass, u64>,
-    /// The first ones that did not end well, but for those that were not attempted.
+    /// How many of those that have each status count for nothing: left out on purpose, taken back, or
+    /// tolerated.
+    pub passed_over: BTreeMap<Status, u64>,
+    /// The first ones that did not end well, but for those that were not attempted or count for
+    /// nothing.
     pub first_failures: Vec<Failure>,
     /// How many there are of these.
     pub failures: u64,
@@ -149,14 +155,15 @@ impl Material<'_> {
     /// # Errors
     /// If the input cannot be read again, or what `each` refuses.
     pub fn tell(&self, mut each: impl FnMut(&Line<'_>) -> io::Result<()>) -> io::Result<Tally> {
-        let overtaken = self.overtaken();
+        let (overtaken, passed_over) = (self.overtaken(), passed_over(self.tolerated));
         let starts = self.ledger().map(Ledger::starts).unwrap_or_default();
         let figures = Figures::new(self.job.mailboxes.len(), starts);
         let mut tally = Tally { figures, ..Tally::default() };
         self.each_line(|line| {
             each(&line)?;
-            tally.has_unfinished |= is_unfinished(line.status, line.class) && !overtaken.contains(&line.op);
-            tally.add(&line);
+            tally.has_unfinished |=
+                is_unfinished(line.status, line.class, passed_over) && !overtaken.contains(&line.op);
+            tally.add(&line, passed_over.has(line.class));
             Ok(())
         })?;
         tally.figures.place(self.places());
@@ -208,26 +215,74 @@ impl Material<'_> {
     /// # Errors
     /// If the input cannot be read again or the file cannot be written.
     pub fn write_unfinished(&self, out: impl Write) -> io::Result<()> {
-        let mut unfinished = UnfinishedWriter::new(&self.job.layout, out)?;
-        let overtaken = self.overtaken();
-        self.each_row(|row, ops| {
-            let left: Vec<Function> = ops
-                .filter(|op| {
-                    if overtaken.contains(op) {
-                        return false;
-                    }
-                    let standing = self.standing(*op);
-                    is_unfinished(standing.status, standing.class)
-                })
-                .filter_map(|op| match self.job.operations[op as usize].what {
-                    What::Call(function) => Some(function),
-                    What::Duplicate(_) | What::Invalid => None,
-                })
-                .collect();
-            if left.is_empty() { Ok(()) } else { unfinished.write(row, &left) }
-        })?;
-        unfinished.finish().map(|_| ())
+        let (overtaken, passed_over) = (self.overtaken(), passed_over(self.tolerated));
+        write_unfinished(self.job, self.input, out, |op| {
+            if overtaken.contains(&op) {
+                return false;
+            }
+            let standing = self.standing(op);
+            is_unfinished(standing.status, standing.class, passed_over)
+        })
     }
+}
+
+/// Calls `each` for every row that has operations, with the operations' numbers.
+pub(super) fn each_row(
+    job: &Job,
+    input: &Source,
+    mut each: impl FnMut(&Row<'_>, std::ops::Range<u32>) -> io::Result<()>,
+) -> io::Result<()> {
+    let operations = &job.operations;
+    let mut rows = job.layout.rows(input.open()?);
+    let mut next = 0;
+    while next < operations.len() {
+        let Some(row) = rows.next().map_err(io::Error::other)? else {
+            return Err(io::Error::other("the input has fewer rows than before"));
+        };
+        let start = next;
+        while operations.get(next).is_some_and(|operation| operation.row == row.number()) {
+            next += 1;
+        }
+        if next > start {
+            #[allow(clippy::cast_possible_truncation)]
+            each(&row, start as u32..next as u32)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the rows that have an operation that `is_left`, narrowed to these.
+pub(super) fn write_unfinished(
+    job: &Job,
+    input: &Source,
+    out: impl Write,
+    is_left: impl Fn(u32) -> bool,
+) -> io::Result<()> {
+    let mut unfinished = UnfinishedWriter::new(&job.layout, out)?;
+    each_row(job, input, |row, ops| {
+        let left: Vec<Function> = ops
+            .filter(|op| is_left(*op))
+            .filter_map(|op| match job.operations[op as usize].what {
+                What::Call(function) => Some(function),
+                What::Duplicate(_) | What::Invalid => None,
+            })
+            .collect();
+        if left.is_empty() { Ok(()) } else { unfinished.write(row, &left) }
+    })?;
+    unfinished.finish().map(|_| ())
+}
+
+/// The classes that are no failure: what was left out on purpose or taken back, and what is tolerated.
+pub(super) fn passed_over(tolerated: Classes) -> Classes {
+    tolerated.with(ErrorClass::Excluded).with(ErrorClass::Undone)
+}
+
+/// What `unfinished.csv` lists.
+pub(super) fn is_unfinished(status: Status, class: Option<ErrorClass>, passed_over: Classes) -> bool {
+    let routed_nowhere =
+        matches!(class, Some(ErrorClass::NoServer | ErrorClass::AmbiguousServer | ErrorClass::Moved));
+    let waits = if status == Status::Blocked { routed_nowhere } else { status.is_unfinished() };
+    waits && !passed_over.has(class)
 }
 
 /// Room for writing numbers and times without an allocation each.
@@ -250,44 +305,53 @@ impl Scratch {
     }
 }
 
-/// What `unfinished.csv` lists.
-fn is_unfinished(status: Status, class: Option<ErrorClass>) -> bool {
-    let routed_nowhere =
-        matches!(class, Some(ErrorClass::NoServer | ErrorClass::AmbiguousServer | ErrorClass::Moved));
-    match status {
-        Status::Blocked => routed_nowhere,
-        _ => status.is_unfinished() && class != Some(ErrorClass::Excluded),
-    }
-}
-
 impl Tally {
     /// Counts one line.
-    fn add(&mut self, line: &Line<'_>) {
-        let (status, class) = (line.status, line.class);
-        *self.counts.entry(status).or_default() += 1;
+    fn add(&mut self, line: &Line<'_>, is_passed_over: bool) {
         self.figures.add(line);
+        self.count(line.status, line.class, is_passed_over, || Failure {
+            row: line.row,
+            mailbox: line.email.to_owned(),
+            action: line.action.to_owned(),
+            channel: line.channel.to_owned(),
+            status: line.status,
+            class: line.class,
+            error: line.error.clone(),
+        });
+    }
+
+    /// Counts one operation.
+    pub(super) fn count(
+        &mut self,
+        status: Status,
+        class: Option<ErrorClass>,
+        is_passed_over: bool,
+        failure: impl FnOnce() -> Failure,
+    ) {
+        *self.counts.entry(status).or_default() += 1;
         if status.is_good() {
             return;
         }
         if let Some(class) = class {
             *self.classes.entry(class).or_default() += 1;
         }
+        if is_passed_over {
+            *self.passed_over.entry(status).or_default() += 1;
+        }
         // What a halt or a stop left is told as such, not one by one.
-        if status == Status::NotAttempted {
+        if is_passed_over || status == Status::NotAttempted {
             return;
         }
         self.failures += 1;
         if self.first_failures.len() < FIRST_FAILURES {
-            self.first_failures.push(Failure {
-                row: line.row,
-                mailbox: line.email.to_owned(),
-                action: line.action.to_owned(),
-                channel: line.channel.to_owned(),
-                status,
-                class,
-                error: line.error.clone(),
-            });
+            self.first_failures.push(failure());
         }
+    }
+
+    /// Whether everything is as it was wanted, but for what counts for nothing.
+    pub fn is_well(&self) -> bool {
+        let of = |status| self.passed_over.get(status).copied().unwrap_or(0);
+        self.counts.iter().all(|(status, count)| status.is_good() || *count == of(status))
     }
 
     /// The sum of all counts.

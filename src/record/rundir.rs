@@ -233,6 +233,11 @@ impl RunDir {
         self.path.join(name)
     }
 
+    /// Where the journal stands.
+    pub fn journal(&self) -> PathBuf {
+        self.file(JOURNAL)
+    }
+
     /// Where the results stand.
     pub fn results(&self) -> PathBuf {
         self.file(RESULTS)
@@ -353,6 +358,16 @@ impl RunDir {
             io::ErrorKind::WouldBlock => DirError::InUse(self.path.display().to_string()),
             _ => DirError::io(&self.file(JOURNAL))(fault),
         })
+    }
+
+    /// What the last session that ended in good order has written; `None` if none did.
+    pub fn last_summary(&self) -> Option<Summary> {
+        serde_json::from_slice(&std::fs::read(self.summary()).ok()?).ok()
+    }
+
+    /// Whether a process works on it.
+    pub fn is_in_use(&self) -> bool {
+        std::fs::File::open(self.journal()).is_ok_and(|file| journal::is_locked(&file).unwrap_or(false))
     }
 
     /// Whether the last session has ended in good order, as far as the journal's last line tells.

@@ -27,6 +27,9 @@ pub struct Summary {
     /// How long each channel took, over all servers.
     #[serde(default)]
     pub channels: Channels,
+    /// What came of ending the sessions of mailboxes; absent where none were to be ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions_ended: Option<SessionsEndedFigures>,
     /// One entry per server.
     pub servers: Vec<ServerFigures>,
     /// One entry per session, in order.
@@ -42,6 +45,26 @@ impl Summary {
     pub(super) fn vouched_for(&self) -> Option<&str> {
         self.chain.as_deref().or(self.sessions.last()?.chain.as_deref())
     }
+}
+
+/// What came of `--end-sessions`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SessionsEndedFigures {
+    /// Accounts the sessions of whose mailboxes were ended.
+    pub accounts: u64,
+    /// Accounts of which they could not be ended.
+    pub failed: Vec<SessionsNotEnded>,
+}
+
+/// An account the sessions of whose mailboxes could not be ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionsNotEnded {
+    /// The server's name.
+    pub server: String,
+    /// The account.
+    pub account: String,
+    /// The class of what went wrong, and the server's words.
+    pub error: String,
 }
 
 /// What happened at one server, over all sessions.

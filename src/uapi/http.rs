@@ -15,16 +15,17 @@ use reqwest::tls::TlsInfo;
 use reqwest::{Client, Response, Url};
 use serde::{Deserialize, Serialize};
 
+use super::batch::{self, Item, Items};
 use super::certificate::Certificate;
 use super::endpoint::{Api, ConnectTo, Endpoint, Trust};
 use super::fault::{chain, from_fault};
 use super::gate::Gate;
 use super::reading::{self, MAX_READING_BYTES, as_account};
 use super::tls;
-use super::transport::{Answer, Found, Question, Reader, Reading, Transport, Verdict};
-use super::verdict::{Body, MAX_ANSWER_BYTES, Received, is_refusal, judge, not_asked, odd_data};
+use super::transport::{Answer, Found, Question, Reader, Reading, Together, Transport, Verdict};
+use super::verdict::{Body, MAX_ANSWER_BYTES, Received, is_refusal, judge, not_asked, odd_batch, odd_data};
 use super::wire::Expected;
-use crate::domain::{ErrorClass, Function, Secret, clip};
+use crate::domain::{ErrorClass, Function, Secret, clean, clip};
 
 /// How the user proves to be one.
 #[derive(Clone, Debug)]
@@ -120,6 +121,9 @@ pub struct HttpTransport {
 /// up there, nobody could say that no request was sent.
 const CONNECT_SHARE: f64 = 0.8;
 
+/// An answer to several calls that is longer than this is not read to its end, in bytes.
+const MAX_TOGETHER_BYTES: usize = 4 * MAX_ANSWER_BYTES;
+
 /// Where WHM calls UAPI as one of its accounts.
 const WHM_UAPI: &str = "/json-api/uapi_cpanel";
 
@@ -212,6 +216,47 @@ impl HttpTransport {
             }
         }
         self.call_once(Method::Post, url, parameters.finish()).await
+    }
+
+    async fn exchange_together(&self, items: &[Item<'_>]) -> Together {
+        let mut url = self.base.clone();
+        url.set_path(batch::path(self.api));
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        let body = self.gate.body(batch::form(self.api, items));
+        let request = self.client.post(url).header(CONTENT_TYPE, form).body(body);
+        let nothing = |http_status, verdict| Together {
+            http_status,
+            verdict,
+            verdicts: vec![None; items.len()],
+            reached: None,
+            refusal: None,
+        };
+        let taken = match request.send().await {
+            Ok(response) => self.take(response, MAX_TOGETHER_BYTES).await,
+            Err(fault) => return nothing(None, self.presentable(from_fault(fault))),
+        };
+        let status = Some(taken.status);
+        let is_whole = taken.status == 200 && taken.lost.is_none();
+        match is_whole.then(|| batch::items(self.api, taken.bytes(), items.len())).flatten() {
+            Some(Items { verdicts, reached, refusal }) => Together {
+                http_status: status,
+                verdict: Verdict::Done,
+                verdicts: verdicts
+                    .into_iter()
+                    .map(|verdict| verdict.map(|verdict| self.presentable(verdict)))
+                    .collect(),
+                reached,
+                refusal: refusal.map(|words| clip(&self.redacted(&clean(&words)), MAX_ERROR_CHARS)),
+            },
+            None => {
+                let verdict = match taken.judge(Expected::Whm) {
+                    // JSON of the API, and yet no answer to a batch.
+                    Verdict::Done | Verdict::Rejected { .. } => odd_batch(),
+                    verdict => verdict,
+                };
+                nothing(status, self.presentable(verdict))
+            }
+        }
     }
 
     async fn call_once(&self, method: Method, mut url: Url, parameters: String) -> Answer {
@@ -334,6 +379,10 @@ impl Transport for HttpTransport {
         mailbox: &'a str,
     ) -> LocalBoxFuture<'a, Answer> {
         self.exchange(account, function, mailbox).boxed_local()
+    }
+
+    fn call_together<'a>(&'a self, items: &'a [Item<'a>]) -> LocalBoxFuture<'a, Together> {
+        self.exchange_together(items).boxed_local()
     }
 
     fn end_sessions<'a>(&'a self, account: &'a str) -> LocalBoxFuture<'a, Answer> {

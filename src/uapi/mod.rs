@@ -4,6 +4,7 @@
 //! comes back (an answer, a login page, a broken connection) into one [`Verdict`]. It never waits
 //! for its turn, never tries again and keeps no count: that is the engine's.
 
+mod batch;
 mod certificate;
 mod endpoint;
 mod fault;
@@ -24,10 +25,11 @@ mod transport;
 mod verdict;
 mod wire;
 
+pub use batch::Item;
 pub use certificate::Certificate;
 pub use endpoint::{Api, ConnectTo, Endpoint, Trust};
 pub use http::{Credential, HttpOptions, HttpTransport, Method, SetupError};
 pub use pin::Pin;
 pub use reading::MAX_READING_BYTES;
-pub use transport::{Answer, Found, Question, Reader, Reading, Token, Transport, Verdict};
+pub use transport::{Answer, Found, Question, Reader, Reading, Together, Token, Transport, Verdict};
 pub use verdict::MAX_ANSWER_BYTES;

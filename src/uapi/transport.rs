@@ -4,8 +4,10 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
+use super::batch::Item;
 use super::certificate::Certificate;
 use crate::domain::{ErrorClass, Function, State};
 
@@ -30,6 +32,12 @@ pub trait Transport: Reader {
         function: Function,
         mailbox: &'a str,
     ) -> LocalBoxFuture<'a, Answer>;
+
+    /// Makes several calls in one request, each once and in their order. With an interface for one
+    /// account all are about that. Who knows no batches leaves them unanswered.
+    fn call_together<'a>(&'a self, items: &'a [Item<'a>]) -> LocalBoxFuture<'a, Together> {
+        std::future::ready(Together::unanswered(items.len())).boxed_local()
+    }
 
     /// Ends the open sessions of all mailboxes of one account, once.
     fn end_sessions<'a>(&'a self, account: &'a str) -> LocalBoxFuture<'a, Answer>;
@@ -100,6 +108,35 @@ pub struct Token {
     pub name: String,
     /// When it ends, in seconds since 1970; `None` if it does not.
     pub expires_at: Option<i64>,
+}
+
+/// What came of several calls in one request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Together {
+    /// The HTTP status, where there was an answer at all.
+    pub http_status: Option<u16>,
+    /// What the answer means; [`Verdict::Done`] if it could be read, whatever it says of the calls.
+    pub verdict: Verdict,
+    /// For each call what was answered; `None` where nothing was: it may have had effect, unless it
+    /// is behind `reached`.
+    pub verdicts: Vec<Option<Verdict>>,
+    /// How many were run, from the first, if that is known: what comes behind was not.
+    pub reached: Option<usize>,
+    /// Why the batch as a whole was not carried out, if it says so and answers no single call.
+    pub refusal: Option<String>,
+}
+
+impl Together {
+    /// So many calls of which nothing was heard, for no fault of the server.
+    pub fn unanswered(count: usize) -> Together {
+        Together {
+            http_status: None,
+            verdict: Verdict::Done,
+            verdicts: vec![None; count],
+            reached: Some(0),
+            refusal: None,
+        }
+    }
 }
 
 /// What came of one call.

@@ -74,7 +74,7 @@ fn judge_ok(received: &Received<'_>) -> Verdict {
     match parse(bytes) {
         Ok(body) => match envelope(&body, received.expected) {
             Envelope::Success => Verdict::Done,
-            Envelope::Failure(words) => Verdict::Rejected { class: classify(&words), error: join(words) },
+            Envelope::Failure(words) => rejected(words),
             Envelope::Alien => bad_answer("JSON, but not an answer of the API", received, bytes, true),
         },
         // Something that begins as JSON came from the API and was cut or garbled on its way.
@@ -88,11 +88,22 @@ fn judge_ok(received: &Received<'_>) -> Verdict {
     }
 }
 
+/// The API's «no», in its own words.
+pub fn rejected(words: Vec<String>) -> Verdict {
+    Verdict::Rejected { class: classify(&words), error: join(words) }
+}
+
 /// An answer that succeeded but does not hold what was asked for. Only readings are looked into, so
 /// nothing can have had effect.
 pub fn odd_data(words: &str) -> Verdict {
     let error = format!("the answer is a success, but {words}");
     Verdict::Foreign { class: ErrorClass::BadAnswer, error, open: false }
+}
+
+/// An answer of the API that is none to a batch. What it was sent for may have been done.
+pub fn odd_batch() -> Verdict {
+    let error = "the answer is not one to a batch of calls".to_owned();
+    Verdict::Foreign { class: ErrorClass::BadAnswer, error, open: true }
 }
 
 /// A question that the interface at the server's port does not answer; it is not sent.

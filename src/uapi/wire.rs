@@ -98,7 +98,7 @@ fn words(value: &Value) -> Vec<String> {
 }
 
 /// The keys that anything is ever read from: of the envelope, and of a reading's rows.
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "status",
     "errors",
     "messages",
@@ -121,6 +121,7 @@ const KEYS: [&str; 22] = [
     "suspended_outgoing",
     "hold_outgoing",
     "has_suspended",
+    "command",
 ];
 
 /// Reads a JSON body and keeps only what is asked for: a list of all domains of a server has
@@ -239,7 +240,7 @@ mod tests {
     fn of_a_body_what_is_read_is_kept_and_the_rest_is_left_out() {
         let body = json!({
             "status": 1, "errors": ["a", null, 1.5, {"status": true, "x": 1}],
-            "metadata": {"result": "1", "command": "x"}, "other": {"data": [1]},
+            "metadata": {"result": "1", "version": 1}, "other": {"data": [1]},
             "data": {"domains": [{"domain": "example.com", "user": "u", "ipv4": "192.0.2.1"}, -7]},
         });
         let kept = json!({

@@ -2,120 +2,210 @@
 //!
 //! Only what is known is said: the meaning as this program judged it, and the next step. `resume`
 //! takes up what was not attempted without being asked; what ended otherwise is taken up with
-//! `--retry CLASS`, which is named wherever it may be needed.
+//! `--retry CLASS`, which is named wherever it may be needed. These texts stand in the summary, in
+//! `status`, in `help errors` and in README; there is no other place for them.
 
 use crate::domain::ErrorClass;
 
-/// Two short texts about one class.
+use super::terminal::Style;
+use super::words::wrap;
+
+/// Two short texts about one class, and the command that takes its operations up again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Guidance {
     /// What has happened.
     pub meaning: &'static str,
-    /// What to do.
-    pub advice: &'static str,
+    /// What to do; before the command, if there is one. Empty where the command is all.
+    pub first: &'static str,
+    /// The command.
+    pub next: Next,
+}
+
+/// What takes the operations of a class up again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing, and nothing needs to.
+    Nothing,
+    /// Nothing: somebody has to decide.
+    Decide,
+    /// `resume`.
+    Resume,
+    /// `resume`, which waits for the server.
+    Wait,
+    /// `resume --retry` with the class.
+    Retry,
+    /// The same with the configuration as it is then.
+    RetryConfigured,
+}
+
+impl Next {
+    /// The flags that `resume` needs; `None` where it is of no use.
+    pub fn flags(self, class: ErrorClass) -> Option<Vec<&'static str>> {
+        match self {
+            Next::Nothing | Next::Decide => None,
+            Next::Resume => Some(Vec::new()),
+            Next::Wait => Some(vec!["--wait", "10m"]),
+            Next::Retry => Some(vec!["--retry", class.word()]),
+            Next::RetryConfigured => Some(vec!["--retry", class.word(), "--config", "FILE"]),
+        }
+    }
+}
+
+impl Guidance {
+    /// What to do, as one text: `correct the name, then resume with --retry moved`.
+    pub fn advice(&self, class: ErrorClass) -> String {
+        let Some(flags) = self.next.flags(class) else { return self.first.to_owned() };
+        let then = if self.first.is_empty() { "" } else { ", then " };
+        let with = if flags.is_empty() { "" } else { " with " };
+        format!("{}{then}resume{with}{}", self.first, flags.join(" "))
+    }
 }
 
 /// The texts for a class.
 pub const fn guidance(class: ErrorClass) -> Guidance {
-    let (meaning, advice) = match class {
+    let (meaning, first, next) = match class {
         ErrorClass::InvalidRow => (
             "the row cannot be read as an operation",
             "the error column of results.csv says why; correct those rows and run them",
+            Next::Decide,
         ),
-        ErrorClass::Protected => {
-            ("`protect` in the configuration forbids touching it", "nothing to do, if that is as intended")
-        }
+        ErrorClass::Protected => (
+            "`protect` in the configuration forbids touching it",
+            "nothing to do, if that is as intended",
+            Next::Nothing,
+        ),
         ErrorClass::NoServer => (
-            "no configured server has the domain",
-            "correct the domain, or add the server and resume with --retry no_server --config FILE",
+            "every server was heard, and none has the domain",
+            "add the server to the configuration, or take the row out",
+            Next::RetryConfigured,
         ),
         ErrorClass::AmbiguousServer => (
-            "more than one server has the domain",
-            "say which by `domains` in the configuration, then resume --retry ambiguous_server --config FILE",
+            "more than one server or account has the domain",
+            "say which with `domains` in the configuration",
+            Next::RetryConfigured,
         ),
         ErrorClass::Unrouted => (
             "a server that may have the domain did not say",
-            "see with `mailsweep check` why it is silent, then resume (--config FILE if you change that)",
+            "find out with `mailsweep check` why it is silent",
+            Next::Resume,
         ),
-        ErrorClass::Moved => {
-            ("the recorded account no longer has the domain", "resume with --retry moved to look for it anew")
-        }
+        ErrorClass::Moved => ("the account no longer has the domain", "", Next::Retry),
         ErrorClass::ServerInUse => (
             "another run was using the server",
-            "let that one end (`mailsweep runs`), then resume; --wait waits for it",
+            "`mailsweep runs` shows it; it can be waited for",
+            Next::Wait,
         ),
-        ErrorClass::Excluded => ("left out by your own selection", "nothing to do, if that is as intended"),
+        ErrorClass::Excluded => (
+            "left out by --only, --except, --servers, --except-servers or --shard",
+            "nothing to do: it counts as no failure",
+            Next::Nothing,
+        ),
         ErrorClass::NoSuchMailbox => (
             "the server says that there is no such mailbox",
             "check the spelling, the account (--user), and whether it was deleted",
+            Next::Nothing,
         ),
-        ErrorClass::NotPermitted => (
-            "the account or the credential lacks the feature or the right",
-            "have it granted, then resume with --retry not_permitted",
-        ),
+        ErrorClass::NotPermitted => {
+            ("the account or the credential lacks the feature or the right", "have it granted", Next::Retry)
+        }
         ErrorClass::Api => (
             "the server refused, for a reason of its own",
-            "its words are in the error column; mend the cause, then resume with --retry api",
+            "its words are in the error column; mend the cause",
+            Next::Retry,
         ),
         ErrorClass::NotApplied => (
             "the server accepted the call, but the mailbox did not change",
-            "look at one of them on the server, then resume with --retry not_applied",
+            "look at one of them on the server",
+            Next::Retry,
         ),
         ErrorClass::NoState => (
             "the state could not be read, and --require-state asks for it",
-            "find out why it cannot be read, then resume",
+            "find out why it cannot be read",
+            Next::Resume,
         ),
-        ErrorClass::NoPriorState => {
-            ("the state before the run is not known, so nothing was put back", "decide these one by one")
-        }
+        ErrorClass::NoPriorState => (
+            "the state before the run is not known, so nothing was put back",
+            "decide these one by one",
+            Next::Decide,
+        ),
         ErrorClass::NeedsRelease => (
             "undoing a hold would send the mail that is queued",
             "if it may be sent, undo again with --release-held",
+            Next::Decide,
         ),
         ErrorClass::MaxChanges => (
             "more would change than --max-changes allows; nothing was changed",
-            "check the input; if it is right, resume with a larger --max-changes",
+            "check the input; if it is right, allow more with --max-changes",
+            Next::Resume,
         ),
-        ErrorClass::Drifted => {
-            ("the state is no longer what the plan saw", "find out who changed it, then make a new plan")
-        }
-        ErrorClass::Undone => ("taken back by a later undo", "nothing to do"),
+        ErrorClass::Drifted => (
+            "the state is no longer what the plan saw",
+            "find out who changed it, then make a new plan",
+            Next::Decide,
+        ),
+        ErrorClass::Undone => ("taken back by a later undo", "nothing to do", Next::Nothing),
         ErrorClass::Auth => (
             "the server refused the credential (401 or 403)",
-            "put a new token where the old one was, then resume; a wrong user or server: start a new run",
+            "put a new token in its place (a wrong --user or --server needs a new run)",
+            Next::Resume,
         ),
         ErrorClass::Tls => (
             "the certificate or the TLS handshake is not sound",
-            "mend the certificate, or what is trusted, then resume (--config FILE if you change that)",
+            "correct the certificate, or use the name that it is made out to",
+            Next::Resume,
         ),
         ErrorClass::Connect => (
             "no connection could be made, or it was lost",
-            "check the server, the name and the network, then resume; --retry connect for those that failed",
+            "check the server, the name and the network",
+            Next::Retry,
         ),
-        ErrorClass::Timeout => (
-            "no whole answer came in time",
-            "resume, with --retry timeout for those that ended, perhaps with fewer --jobs or a longer --timeout",
-        ),
+        ErrorClass::Timeout => {
+            ("no whole answer came in time", "give fewer --jobs or a longer --timeout", Next::Retry)
+        }
         ErrorClass::Http => (
             "the answer had an HTTP status that is not success",
-            "see http_status and error in results.csv, then resume with --retry http",
+            "see http_status and error in results.csv",
+            Next::Retry,
         ),
         ErrorClass::BadAnswer => (
-            "the answer was not one of the API's",
-            "check URL, port and any proxy between; then resume, with --retry bad_answer for those that failed",
+            "the answer was not the API's: a login or firewall page, cut-off JSON",
+            "check URL, port and what stands between",
+            Next::Retry,
         ),
         ErrorClass::Throttled => (
             "the server asked for fewer requests (429 or 503)",
-            "resume later with --retry throttled and a lower --rate",
+            "wait a while, and give a lower --rate",
+            Next::Retry,
         ),
         ErrorClass::ErrorBudget => (
             "too many operations had failed (--max-errors); the rest was left",
-            "see why those failed before you resume",
+            "see why those failed",
+            Next::Resume,
         ),
-        ErrorClass::Interrupted => ("the run was stopped before their turn", "resume"),
+        ErrorClass::Interrupted => ("the run was stopped before or during it", "", Next::Resume),
     };
-    Guidance { meaning, advice }
+    Guidance { meaning, first, next }
 }
+
+/// All of it, for `mailsweep help errors`, ending with a line break.
+pub fn error_classes(style: Style, width: usize) -> String {
+    let mut out = wrap(INTRODUCTION, 0, width);
+    out.push_str("\n\n");
+    for class in ErrorClass::ALL {
+        let text = guidance(*class);
+        out.push_str(&style.bold(class.word()));
+        for line in [text.meaning, &text.advice(*class)] {
+            out.push('\n');
+            out.push_str(&wrap(&format!("    {line}"), 4, width));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+const INTRODUCTION: &str = "What column error_class of results.csv says, what it means, and what to do. \
+                            “resume” is mailsweep resume RUN_DIR; several classes go into one --retry, \
+                            with commas between.";
 
 #[cfg(test)]
 mod tests {
@@ -124,22 +214,33 @@ mod tests {
     #[test]
     fn every_class_has_a_short_text_and_an_advice() {
         for class in ErrorClass::ALL {
-            let Guidance { meaning, advice } = guidance(*class);
-            for text in [meaning, advice] {
-                assert!(!text.is_empty() && text.chars().count() <= 100, "{class}: {text}");
+            let text = guidance(*class);
+            for text in [text.meaning, &text.advice(*class)] {
+                assert!(!text.is_empty() && text.chars().count() <= 110, "{class}: {text}");
                 assert!(!text.ends_with('.') && !text.starts_with(char::is_uppercase), "{class}: {text}");
             }
         }
     }
 
     #[test]
-    fn what_is_to_be_retried_is_named_by_its_own_class() {
+    fn an_advice_ends_with_what_to_type() {
+        let advice = |class| guidance(class).advice(class);
+        assert_eq!(advice(ErrorClass::Moved), "resume with --retry moved");
+        assert_eq!(advice(ErrorClass::Interrupted), "resume");
+        assert_eq!(
+            advice(ErrorClass::NotPermitted),
+            "have it granted, then resume with --retry not_permitted"
+        );
+        assert_eq!(advice(ErrorClass::Undone), "nothing to do");
+    }
+
+    #[test]
+    fn the_list_names_each_class_and_fits_its_place() {
+        let list = error_classes(Style::PLAIN, 80);
         for class in ErrorClass::ALL {
-            let advice = guidance(*class).advice;
-            if let Some((_, rest)) = advice.split_once("--retry ") {
-                let named: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                assert_eq!(named, class.word());
-            }
+            assert!(list.lines().any(|line| line == class.word()), "{class}");
         }
+        assert!(list.lines().all(|line| line.chars().count() <= 80), "{list}");
+        assert!(list.ends_with('\n') && !list.ends_with("\n\n"));
     }
 }

@@ -110,6 +110,7 @@ impl MadeUp {
             job: &self.job,
             input: &self.source,
             options: &self.options,
+            tolerated: Default::default(),
             outcomes: Outcomes::Done { ledger: &self.ledger, journal: &self.journal },
         }
     }

@@ -183,6 +183,7 @@ mod tests {
             counts: Default::default(),
             error_classes: Default::default(),
             channels: Default::default(),
+            sessions_ended: None,
             servers: vec![ServerFigures {
                 name: "we\\b\"01\n".into(),
                 requests: 7,

@@ -29,6 +29,7 @@ mod reporter;
 mod screen;
 mod servers;
 mod shell;
+mod status;
 mod summary;
 mod terminal;
 #[cfg(test)]
@@ -42,7 +43,7 @@ pub use audit::{AuditCommands, audit, audit_quiet};
 pub use check::{
     Checkup, End, Health, LoginCheckup, ServerCheckup, Tls, TokenEnd, TokenLine, Trust, check, check_quiet,
 };
-pub use guidance::{Guidance, guidance};
+pub use guidance::{Guidance, Next, error_classes, guidance};
 pub use history::history;
 pub use line::LogFormat;
 pub use metrics::metrics;
@@ -52,7 +53,9 @@ pub use preview::{LeftAside, Preview, PreviewRow, ServerLimits, preview};
 pub use report::report;
 pub use reporter::{Options, Reporter};
 pub use shell::{command, quote};
+pub use status::{RunAbout, RunLine, RunStatus, ToDo, Width, runs, status, status_line, to_the_second};
 pub use summary::{Closing, FailureLine, summary, summary_quiet};
 pub use terminal::{Columns, Style, Terminal};
 pub use verify::{VerifyView, verified, verified_in_a_line};
+pub use words::count;
 pub use workbook::workbook;

@@ -28,6 +28,15 @@ pub struct Preview {
     pub left_aside: Vec<LeftAside>,
     /// Of mailboxes that are released, how many messages are held, where the server told.
     pub held: Vec<(String, Option<u64>)>,
+    /// Whether no state is read.
+    pub blind: bool,
+    /// How many changes are let through, as it was typed.
+    pub max_changes: Option<String>,
+    /// If sessions of mailboxes are ended, in how many accounts; `Some(None)` where that is not known
+    /// yet.
+    pub ends_sessions: Option<Option<u64>>,
+    /// Patterns of mailboxes that are never touched.
+    pub protect: Vec<String>,
     /// What the operator should know before answering.
     pub warnings: Vec<String>,
     /// Where the run is recorded.
@@ -104,6 +113,13 @@ pub fn preview(preview: &Preview, style: Style, width: usize) -> String {
         let many = counted(aside.operations, "operation", "operations");
         out.push_str(&format!("Left aside: {many} {}{why}\n", aside.status));
     }
+    for line in guards(preview) {
+        out.push_str(&wrap(&line, 2, width));
+        out.push('\n');
+    }
+    for risk in risks(preview) {
+        out.push_str(&format!("{}\n", style.red(&wrap(&risk, 2, width))));
+    }
     let sends = preview.rows.iter().filter(|row| row.action == Action::Release);
     let sends = sends.map(|row| row.operations).sum::<u64>();
     if sends > 0 {
@@ -121,6 +137,52 @@ pub fn preview(preview: &Preview, style: Style, width: usize) -> String {
         out.push_str(&format!("  and {} more warnings\n", preview.warnings.len() - MOST_OTHERS));
     }
     out
+}
+
+/// What bounds the run beside its rate, and what to type if it must not.
+fn guards(preview: &Preview) -> Vec<String> {
+    const MOST_PATTERNS: usize = 8;
+    let mut lines = Vec::new();
+    if !preview.protect.is_empty() {
+        let patterns: Vec<String> =
+            preview.protect.iter().take(MOST_PATTERNS).map(|pattern| shown(pattern, 80)).collect();
+        let more = match preview.protect.len().saturating_sub(MOST_PATTERNS) {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        lines.push(format!(
+            "Never touched: {}{more} (key protect of the configuration; take a pattern out there to override it)",
+            patterns.join(", ")
+        ));
+    }
+    if let Some(most) = &preview.max_changes {
+        lines.push(format!(
+            "At most {} changes, or nothing is changed: all state is read first (--max-changes N or N% overrides it)",
+            shown(most, 20)
+        ));
+    }
+    lines
+}
+
+/// What cannot be taken back, or reaches further than the job.
+fn risks(preview: &Preview) -> Vec<String> {
+    let mut risks = Vec::new();
+    if preview.blind {
+        risks.push(
+            "! --blind: no state is read, so this run cannot be undone, and nothing shows what its calls came to"
+                .to_owned(),
+        );
+    }
+    let accounts = match preview.ends_sessions {
+        None | Some(Some(0)) => return risks,
+        Some(None) => "each account in which a login is suspended".to_owned(),
+        Some(Some(accounts)) => counted(accounts, "account", "accounts"),
+    };
+    risks.push(format!(
+        "! --end-sessions ends the open IMAP and POP sessions of all mailboxes of {accounts}, those that are \
+         not in the job too; these can log in again"
+    ));
+    risks
 }
 
 /// How much that is, in all and per mailbox.

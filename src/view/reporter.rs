@@ -283,6 +283,11 @@ impl Observer for Reporter {
                 let (server, reason) = (foreign(server), foreign(reason));
                 self.line(What::Paused { server, pause: *pause, reason });
             }
+            Event::Singly { server, reason } => {
+                let text =
+                    format!("{}: calls go one by one from here on: {}", foreign(server), foreign(reason));
+                self.line(What::Note(text));
+            }
             Event::Halted { server: name, class, reason } => {
                 let (server, reason) = (foreign(name), foreign(reason));
                 self.servers.halted(name, &reason);

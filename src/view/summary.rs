@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::domain::{Action, Channel, ErrorClass, Status};
+use crate::domain::{Action, Channel, Classes, ErrorClass, Status};
 use crate::record::{ChannelFigures, Summary};
 
 use super::guidance::guidance;
@@ -25,6 +25,8 @@ pub struct Closing {
     pub resume_command: Option<String>,
     /// Why the run ended before its work did.
     pub stopped_because: Option<String>,
+    /// Error classes that counted for nothing.
+    pub tolerated: Classes,
     /// Servers that nothing more was sent to, and why.
     pub halted: Vec<(String, String)>,
     /// How long the session took.
@@ -85,12 +87,16 @@ pub fn summary(summary: &Summary, closing: &Closing, style: Style, width: usize)
     if closing.halted.len() > MOST_HALTED {
         line(format!("  and {} more servers halted", closing.halted.len() - MOST_HALTED));
     }
+    for text in sessions_not_ended(summary) {
+        line(style.yellow(&wrap(&format!("  {text}"), 4, width)));
+    }
     if !summary.error_classes.is_empty() {
         line(style.bold("Why:"));
         for (class, number) in by_number(summary) {
             let text = guidance(class);
-            let label = format!("  {} {class}:", count(number));
-            line(wrap(&format!("{label} {}; {}", text.meaning, text.advice), 4, width));
+            let then =
+                if closing.tolerated.has(Some(class)) { "tolerated".to_owned() } else { text.advice(class) };
+            line(wrap(&format!("  {} {class}: {}; {then}", count(number), text.meaning), 4, width));
         }
     }
     if !closing.first_failures.is_empty() {
@@ -120,6 +126,19 @@ pub fn summary(summary: &Summary, closing: &Closing, style: Style, width: usize)
         line(format!("{}\n  {}", style.bold(when), printable(command)));
     }
     out
+}
+
+/// The accounts the sessions of whose mailboxes could not be ended.
+fn sessions_not_ended(summary: &Summary) -> Vec<String> {
+    let failed = summary.sessions_ended.iter().flat_map(|figures| &figures.failed);
+    let lines: Vec<String> = failed
+        .map(|one| {
+            let (server, account) = (shown(&one.server, 60), shown(&one.account, 60));
+            format!("{server}, account {account}: sessions not ended: {}", shown(&one.error, 300))
+        })
+        .collect();
+    let all = lines.len() as u64;
+    few(lines, all, 3, "more accounts whose sessions were not ended")
 }
 
 /// The hash that vouches for the whole record up to the end of this session.
@@ -169,6 +188,7 @@ pub fn summary_quiet(summary: &Summary, closing: &Closing) -> String {
         .map(|(server, reason)| format!("{} halted: {}", shown(server, 60), shown(reason, 300)))
         .collect();
     let mut middle = few(halted, closing.halted.len() as u64, 3, "more servers halted");
+    middle.extend(sessions_not_ended(summary));
     room = room.saturating_sub(middle.len());
     let failures = closing.first_failures.iter().map(|failure| failure.sentence(160)).collect();
     middle.extend(few(failures, closing.failures_in_all, room, "more"));

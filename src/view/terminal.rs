@@ -40,6 +40,16 @@ impl Terminal {
         Terminal::detect(std::io::stderr().is_terminal(), |name| std::env::var_os(name), Columns::Live)
     }
 
+    /// Looks at standard output, as it is at this moment.
+    pub fn stdout() -> Terminal {
+        let columns = terminal_size::terminal_size_of(std::io::stdout()).map_or(0, |(width, _)| width.0);
+        Terminal::detect(
+            std::io::stdout().is_terminal(),
+            |name| std::env::var_os(name),
+            Columns::Fixed(columns),
+        )
+    }
+
     /// The same from values. A `TERM` that is `dumb` or empty cannot move its cursor; `NO_COLOR`
     /// counts when it is set and not empty (<https://no-color.org>).
     pub fn detect(is_terminal: bool, env: impl Fn(&str) -> Option<OsString>, columns: Columns) -> Terminal {

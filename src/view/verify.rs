@@ -11,12 +11,16 @@ use super::words::{count, counted, shown, wrap};
 pub struct VerifyView {
     /// The run.
     pub run: String,
+    /// When it was looked.
+    pub at: String,
     /// Operations that hold.
     pub holds: u64,
     /// Operations that do not any more.
     pub lacks: u64,
     /// Operations of which that could not be read.
     pub unread: u64,
+    /// Operations that were taken back, and are passed over.
+    pub undone: u64,
     /// The first that do not hold, or could not be read.
     pub lines: Vec<String>,
     /// Where all of them stand.
@@ -28,7 +32,8 @@ impl VerifyView {
     pub fn json(&self, exit_code: u8) -> serde_json::Value {
         serde_json::json!({
             "run": self.run, "exit_code": exit_code, "operations": self.holds + self.lacks + self.unread,
-            "hold": self.holds, "no_longer": self.lacks, "unknown": self.unread, "file": self.path,
+            "at": self.at, "hold": self.holds, "no_longer": self.lacks, "unknown": self.unread,
+            "undone": self.undone, "file": self.path,
         })
     }
 
@@ -41,7 +46,11 @@ impl VerifyView {
         if self.unread > 0 {
             parts.push(format!("{} could not be read", count(self.unread)));
         }
-        format!("{} looked at: {}", counted(all, "operation", "operations"), parts.join(", "))
+        let undone = match self.undone {
+            0 => String::new(),
+            n => format!("; {} taken back and passed over", count(n)),
+        };
+        format!("{} looked at: {}{undone}", counted(all, "operation", "operations"), parts.join(", "))
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::{clean, clip};
 
 /// `25000` as `25,000`.
-pub(super) fn count(number: u64) -> String {
+pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {

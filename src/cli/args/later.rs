@@ -15,7 +15,7 @@ pub struct VerifyArgs {
     /// The run's directory, or its name under mailsweep-runs.
     pub run_dir: PathBuf,
 
-    /// Look again every so often, such as 5m, until a signal comes.
+    /// Look again every so often, such as 5m, until a signal comes; the code is then the last look's.
     #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = "Verify")]
     pub watch: Option<Duration>,
 
@@ -43,7 +43,10 @@ pub struct VerifyArgs {
 const VERIFY_NOTES: &str = "\
 It reads each account's state once and changes nothing, the run's record neither. What it found stands
 in verify-<time>.csv in the run's directory; the code is 1 if an operation no longer holds or cannot be
-read. What was undone is passed over.";
+read, 4 if no server could be. What was undone is passed over.
+
+With --watch each look has its line (with --json an object on a line of its own) and its file, and sees
+what the run has done, or an undo has taken back, by then.";
 
 #[derive(Debug, Args)]
 #[command(after_help = UNDO_NOTES)]

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::engine::{MaxErrors, Rate, parse_time};
+use crate::domain::Classes;
+use crate::engine::{Batch, MaxErrors, Rate, parse_time};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits (resume keeps those of its run)")]
@@ -21,6 +22,12 @@ pub struct LimitArgs {
     /// Most requests in flight per server; how many are in use adapts below it [default: 16].
     #[arg(short, long, value_name = "N", env = "MAILSWEEP_JOBS", hide_env_values = true)]
     pub jobs: Option<NonZeroU32>,
+
+    /// Calls in one request: a number up to 50, or auto. It spares the server processes and time where
+    /// it, and not the rate, is what bounds the run: the rate counts calls, together or not. `release`
+    /// goes by itself always [default: 1].
+    #[arg(long, value_name = "N|auto", env = "MAILSWEEP_BATCH", hide_env_values = true)]
+    pub batch: Option<Batch>,
 
     /// Further tries of an operation after passing faults, such as time-outs and 503 [default: 4].
     #[arg(long, value_name = "N", env = "MAILSWEEP_RETRIES", hide_env_values = true)]
@@ -42,4 +49,9 @@ pub struct LimitArgs {
     /// Halt a server that has given no good answer for so long [default: 5m].
     #[arg(long, value_name = "TIME", value_parser = parse_time, env = "MAILSWEEP_MAX_OUTAGE", hide_env_values = true)]
     pub max_outage: Option<Duration>,
+
+    /// Error classes that are as good as done: they keep their status, but count neither for the exit
+    /// code nor for --max-errors nor for unfinished.csv [default: none].
+    #[arg(long, value_name = "CLASS[,CLASS]", env = "MAILSWEEP_TOLERATE", hide_env_values = true)]
+    pub tolerate: Option<Classes>,
 }

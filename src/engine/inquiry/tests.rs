@@ -147,6 +147,12 @@ async fn a_question_called_back_by_another_ones_refusal_leaves_the_word_to_it() 
     let told = ask(inquiry(&server, &limits, &domains), 1).await;
     assert_eq!(told[0].refused, Some(0));
     assert_eq!((server[0].asked(), told[0].requests), (5, 3), "what was not sent is not counted");
+    // A server that was halted before is not waited for.
+    let server = [Script::of([bad(Verdict::called_back("halted".into()))])];
+    let told = ask(inquiry(&server, &limits, &[]), 1).await;
+    let silent = Listed::Silent { class: ErrorClass::Interrupted, error: "halted".into() };
+    assert_eq!((&told[0].lists[..], told[0].requests), (&[silent][..], 0));
+    assert!(told[0].took < PATIENCE);
 }
 
 #[tokio::test(start_paused = true)]

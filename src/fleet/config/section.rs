@@ -9,11 +9,12 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::Faults;
-use crate::engine::{SomeLimits, parse_time};
+use crate::domain::{Classes, ErrorClass};
+use crate::engine::{MaxChanges, MaxErrors, SomeLimits, parse_time};
 use crate::uapi::Method;
 
 /// Keys at the top of the file.
-pub(super) const TOP: [&str; 10] = [
+pub(super) const TOP: [&str; 13] = [
     "protect",
     "runs_dir",
     "operator",
@@ -22,16 +23,20 @@ pub(super) const TOP: [&str; 10] = [
     "metrics_file",
     "notify_command",
     "allow_plaintext",
+    "max_changes",
+    "require_state",
+    "state_max_age",
     "defaults",
     "server",
 ];
 
 /// Limits, which may stand in `[defaults]` and at a server: the long flags.
-pub(super) const LIMITS: [&str; 8] =
-    ["rate", "burst", "jobs", "retries", "max_errors", "max_outage", "timeout", "connect_timeout"];
+pub(super) const LIMITS: [&str; 9] =
+    ["rate", "burst", "jobs", "retries", "batch", "max_errors", "max_outage", "timeout", "connect_timeout"];
 
-/// What may stand in `[defaults]` beside limits.
+/// What may stand in `[defaults]` beside limits; the first also at a server.
 const METHOD: &str = "method";
+const TOLERATE: &str = "tolerate";
 
 /// Where a secret is, of which a server has one.
 pub(super) const CREDENTIALS: [&str; 5] =
@@ -71,7 +76,7 @@ impl Kind {
     fn keys(self) -> Vec<&'static str> {
         match self {
             Kind::Top => TOP.to_vec(),
-            Kind::Defaults => [&LIMITS[..], &[METHOD]].concat(),
+            Kind::Defaults => [&LIMITS[..], &[METHOD, TOLERATE]].concat(),
             Kind::Server => [&SERVER[..], &CREDENTIALS, &LIMITS, &[METHOD]].concat(),
         }
     }
@@ -81,6 +86,8 @@ impl Kind {
         let knows = |kind: Kind| kind != self && kind.keys().contains(&key);
         if knows(Kind::Top) {
             Some("it belongs at the top of the file, before any [table]")
+        } else if key == TOLERATE {
+            Some("it belongs in [defaults]")
         } else if knows(Kind::Defaults) {
             Some("it belongs in [defaults] or in a [[server]]")
         } else {
@@ -171,6 +178,19 @@ impl<'a> Section<'a> {
         texts
     }
 
+    /// A list of error classes.
+    pub(super) fn classes(&self, key: &str, faults: &mut Faults) -> Classes {
+        let given = self.texts(key, faults);
+        let mut classes = Classes::NONE;
+        for Given { value, at } in given {
+            match value.parse::<ErrorClass>() {
+                Ok(class) => classes = classes.with(class),
+                Err(why) => self.wrong(at, key, &format!("is wrong: {why}"), faults),
+            }
+        }
+        classes
+    }
+
     /// True or false; false if it is not there.
     pub(super) fn yes(&self, key: &str, faults: &mut Faults) -> bool {
         match self.get(key) {
@@ -199,25 +219,45 @@ impl<'a> Section<'a> {
     /// All limits that the table gives.
     pub(super) fn limits(&self, faults: &mut Faults) -> SomeLimits {
         let example = "a number and its unit, such as \"10/s\", \"600/m\" or \"100/h\", or \"none\"";
-        let share = "a number, such as 20, or a share, such as \"5%\"";
         SomeLimits {
             rate: self.parsed("rate", example, str::parse, faults),
             burst: self.number("burst", 1, faults).and_then(NonZeroU32::new),
             jobs: self.number("jobs", 1, faults).and_then(NonZeroU32::new),
             retries: self.number("retries", 0, faults),
-            max_errors: match self.get("max_errors").map(|given| given.value) {
-                Some(DeValue::Integer(_)) => self
-                    .number("max_errors", 0, faults)
-                    .map(|count| crate::engine::MaxErrors::Count(u64::from(count))),
-                _ => self.parsed("max_errors", share, FromStr::from_str, faults),
+            batch: match self.get("batch").map(|given| given.value) {
+                Some(DeValue::Integer(_)) => {
+                    self.number("batch", 1, faults).and_then(|size| size.to_string().parse().ok())
+                }
+                _ => self.parsed("batch", "a number from 1 to 50, or \"auto\"", FromStr::from_str, faults),
             },
+            max_errors: self.number_or_share("max_errors", MaxErrors::Count, faults),
             max_outage: self.time("max_outage", faults),
             timeout: self.time("timeout", faults),
             connect_timeout: self.time("connect_timeout", faults),
         }
     }
 
-    fn time(&self, key: &str, faults: &mut Faults) -> Option<Duration> {
+    /// How much may change.
+    pub(super) fn max_changes(&self, faults: &mut Faults) -> Option<MaxChanges> {
+        self.number_or_share("max_changes", MaxChanges::Count, faults)
+    }
+
+    fn number_or_share<T: FromStr<Err = String>>(
+        &self,
+        key: &str,
+        count: impl Fn(u64) -> T,
+        faults: &mut Faults,
+    ) -> Option<T> {
+        match self.get(key).map(|given| given.value) {
+            Some(DeValue::Integer(_)) => self.number(key, 0, faults).map(|number| count(number.into())),
+            _ => {
+                let share = "a number, such as 20, or a share, such as \"5%\"";
+                self.parsed(key, share, FromStr::from_str, faults)
+            }
+        }
+    }
+
+    pub(super) fn time(&self, key: &str, faults: &mut Faults) -> Option<Duration> {
         self.parsed(
             key,
             "a length of time, longer than nothing, such as \"30s\" or \"5m\"",

@@ -44,6 +44,12 @@ fn the_sample_is_true() {
     assert_eq!(fleet.protect.matches("abuse@example.com"), Some("abuse@*"));
     // What it has as defaults are the program's; what is commented out is understood.
     assert_eq!(config.limits(&SomeLimits::default()), Limits::default());
+    // Every key there is stands in it, if only as a comment.
+    for key in section::TOP.iter().chain(&section::LIMITS).filter(|key| !["defaults", "server"].contains(key))
+    {
+        let is_there = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{key} = "));
+        assert!(text.lines().any(is_there), "{key} is not in the sample");
+    }
     let is_key = |rest: &str| rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
     let all: Vec<&str> = text
         .lines()
@@ -59,6 +65,8 @@ fn the_sample_is_true() {
             && config.notify_command.as_deref().is_some_and(|c| c.starts_with("curl"))
     );
     assert_eq!(config.method, Some(Method::Get));
+    assert_eq!((config.max_changes, config.require_state), ("5%".parse().ok(), true));
+    assert_eq!(config.state_max_age, Some(crate::engine::Checks::default().max_age));
     assert_eq!(
         config.limits(&SomeLimits::default()),
         Limits { burst: NonZeroU32::new(2), ..Limits::default() }
@@ -107,6 +115,25 @@ fn flags_go_over_a_server_over_the_defaults_over_the_programs_own() {
     };
     assert_eq!(fleet.servers[1].limits, b);
     assert_eq!(parse(&text).unwrap().limits(&flags), Limits { jobs: jobs(11), ..base });
+}
+
+#[test]
+fn the_guards_of_a_run_stand_at_the_top_as_numbers_or_shares() {
+    let config = parse("max_changes = 20\nrequire_state = true\nstate_max_age = \"90s\"").unwrap();
+    assert_eq!(config.max_changes, Some(crate::engine::MaxChanges::Count(20)));
+    assert_eq!((config.require_state, config.state_max_age), (true, Some(Duration::from_secs(90))));
+    assert_eq!(parse("max_changes = \"5%\"").unwrap().max_changes, "5%".parse().ok());
+    for (wrong, says) in [
+        ("max_changes = \"many\"", "a number, such as 20, or a share"),
+        ("max_changes = -1", "a whole number from 0"),
+        ("require_state = 1", "true or false"),
+        ("state_max_age = 10", "a length of time"),
+        ("[defaults]\nmax_changes = 20", "it belongs at the top of the file"),
+        ("state_max_aeg = \"1m\"", "did you mean “state_max_age”?"),
+    ] {
+        let fault = parse(wrong).unwrap_err().to_string();
+        assert!(fault.contains(says), "{wrong}: {fault}");
+    }
 }
 
 #[test]

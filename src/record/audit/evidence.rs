@@ -106,7 +106,8 @@ impl<'a> Evidence<'a> {
         let (Some((input, job)), Ok((journal, followed))) = (&self.job, &self.journal) else { return None };
         let ledger = followed.ledger.as_ref()?;
         let (options, outcomes) = (&self.facts.input.options, Outcomes::Done { ledger, journal });
-        Some(make(Material { job, input, options, outcomes }))
+        let tolerated = self.facts.tolerated();
+        Some(make(Material { job, input, options, tolerated, outcomes }))
     }
 
     /// The end that closes a journal that is whole, if its lines come to the results that it has the

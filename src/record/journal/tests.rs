@@ -146,6 +146,32 @@ fn behind_the_end_of_a_session_a_fragment_is_torn_and_a_whole_line_is_damage() {
 }
 
 #[test]
+fn a_session_that_has_ended_looks_so_whatever_an_undo_notes_behind_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("j");
+    let mut journal = Journal::create(&path, seed()).unwrap();
+    let mut looks_closed = |entry: Entry| {
+        journal.append(&entry, 0);
+        journal.flush().unwrap();
+        super::looks_closed(&File::open(&path).unwrap()).unwrap()
+    };
+    let close =
+        || Entry::Close { at: Stamp(9), code: 0, results: String::new(), unfinished: None, report: None };
+    let undone = |n: u32| {
+        let ops = (0..n).map(|op| (2 * op, 2 * op)).collect();
+        Entry::Undone { at: Stamp(9), by: "undo".into(), dir: String::new(), ops }
+    };
+    assert!(!looks_closed(undone(1)), "it has not begun");
+    assert!(!looks_closed(nth(0)));
+    assert!(!looks_closed(undone(1)), "it was killed");
+    assert!(looks_closed(close()));
+    assert!(looks_closed(undone(1)));
+    assert!(looks_closed(undone(2000)), "a long line");
+    assert!(!looks_closed(nth(0)), "taken up again");
+    assert!(!looks_closed(undone(2000)));
+}
+
+#[test]
 fn going_on_cuts_the_fragment_and_keeps_the_chain() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("j");

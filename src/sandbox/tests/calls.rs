@@ -144,3 +144,16 @@ async fn an_answer_has_no_headers_but_the_plainest() {
     assert_eq!(names, ["content-type", "content-length", "date"]);
     assert_eq!(got.headers["content-type"], "application/json");
 }
+
+#[tokio::test]
+async fn sessions_are_ended_without_an_address_and_no_mailbox_changes() {
+    let sandbox = start();
+    let client = Client::of(&sandbox);
+    let before: Vec<_> = sandbox.world().mailboxes().map(|(_, _, state)| state).collect();
+    let answer = client.get("/execute/Email/terminate_mailbox_sessions", &[]).await.unwrap().json();
+    assert_eq!(answer, ok(Value::Null));
+    let after: Vec<_> = sandbox.world().mailboxes().map(|(_, _, state)| state).collect();
+    assert_eq!(before, after);
+    let seen: Vec<_> = sandbox.requests().iter().map(|r| (r.carried_out, r.had_effect)).collect();
+    assert_eq!(seen, [(true, false)]);
+}

@@ -87,6 +87,47 @@ fn sending_queued_mail_is_said_without_being_asked() {
 }
 
 #[test]
+fn guards_are_shown_with_what_overrides_them() {
+    let guarded = Preview {
+        protect: vec!["postmaster@*".into(), "abuse@*".into()],
+        max_changes: Some("5%".into()),
+        ..example()
+    };
+    let text = preview(&guarded, Style::PLAIN, 200);
+    let never = "Never touched: postmaster@*, abuse@* (key protect of the configuration; take a pattern out \
+                 there to override it)\n";
+    let most = "At most 5% changes, or nothing is changed: all state is read first (--max-changes N or N% \
+                overrides it)\n";
+    assert!(text.contains(&format!("{never}{most}")), "{text}");
+    let many = Preview { protect: (0..20).map(|i| format!("u{i}@*")).collect(), ..example() };
+    assert!(preview(&many, Style::PLAIN, 200).contains("u7@* and 12 more (key protect"));
+    assert!(!preview(&example(), Style::PLAIN, 200).contains("Never touched"));
+}
+
+#[test]
+fn what_reaches_further_than_the_job_or_cannot_be_undone_is_said() {
+    let text = |preview: Preview| super::preview(&preview, Style::PLAIN, 250);
+    let blind = text(Preview { blind: true, ..example() });
+    assert!(
+        blind.contains("! --blind: no state is read, so this run cannot be undone, and nothing shows"),
+        "{blind}"
+    );
+    let ends = |accounts| text(Preview { ends_sessions: accounts, ..example() });
+    for (accounts, told) in [
+        (Some(1), "of all mailboxes of 1 account, those that are not in the job too"),
+        (Some(1_200), "of all mailboxes of 1,200 accounts, those"),
+        (None, "of all mailboxes of each account in which a login is suspended, those"),
+    ] {
+        let text = ends(Some(accounts));
+        assert!(
+            text.contains(&format!("! --end-sessions ends the open IMAP and POP sessions {told}")),
+            "{text}"
+        );
+    }
+    assert!(!ends(None).contains("end-sessions") && !ends(Some(Some(0))).contains("end-sessions"));
+}
+
+#[test]
 fn limits_that_differ_stand_apart_with_the_slowest_first() {
     let lines = limits(&[
         limit("web01", None, 8, 100),

@@ -1,9 +1,11 @@
 //! Settings as rows of a table, whatever they are: a setting that is added shows without a change here.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::domain::{clean, clip};
+use crate::domain::{Channel, clean, clip};
 
 /// One setting.
 #[derive(Debug, Serialize)]
@@ -33,6 +35,9 @@ fn walk(name: String, value: &Value, rows: &mut Vec<Setting>) {
         Value::Object(members) => {
             for (key, member) in members {
                 match member {
+                    Value::Array(ranks) if key == "channel_order" => {
+                        rows.push(Setting { name: within(key), value: order(ranks) });
+                    }
                     // Of a credential, what kind of place it comes from is enough: a command's text
                     // is nothing to be printed and handed round.
                     Value::Object(source) if key == "credential" => {
@@ -57,6 +62,18 @@ fn walk(name: String, value: &Value, rows: &mut Vec<Setting>) {
         Value::Null => {}
         value => rows.push(Setting { name, value: clip(&plain(value), MOST_CHARS) }),
     }
+}
+
+/// The channels by the ranks that they have, in the order of [`Channel::ALL`].
+fn order(ranks: &[Value]) -> String {
+    let mut groups: BTreeMap<Option<u64>, Vec<&str>> = BTreeMap::new();
+    for (number, channel) in Channel::ALL.iter().enumerate() {
+        groups.entry(ranks.get(number).and_then(Value::as_u64)).or_default().push(channel.word());
+    }
+    if groups.len() < 2 {
+        return "as in the file".to_owned();
+    }
+    groups.values().map(|channels| channels.join(" and ")).collect::<Vec<_>>().join(", then ")
 }
 
 fn plain(value: &Value) -> String {
@@ -84,6 +101,7 @@ mod tests {
             "logins": [{ "user": "root", "credential": { "token_command": "pass show SECRET" } }],
             "domains": ["a.example", "b.example"],
             "tls": true,
+            "channel_order": [1, 1, 0],
             "none": [],
         });
         let rows: Vec<_> =
@@ -96,6 +114,7 @@ mod tests {
             "logins 1, credential: token command",
             "domains: a.example, b.example",
             "tls: yes",
+            "channel order: outgoing, then login and incoming",
         ];
         let mut rows: Vec<&str> = rows.iter().map(String::as_str).collect();
         rows.sort_unstable();

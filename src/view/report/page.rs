@@ -43,6 +43,7 @@ pub struct Page {
     servers: Table<ServerRow>,
     accounts: Table<AccountRow>,
     failures: Table<FailureRow>,
+    shown_at_once: usize,
     failed_statuses: Vec<&'static str>,
     failed_classes: Vec<&'static str>,
     facts: Vec<Fact>,
@@ -100,7 +101,7 @@ struct Why {
     class: ErrorClass,
     operations: String,
     meaning: &'static str,
-    advice: &'static str,
+    advice: String,
 }
 
 /// How far the mailboxes of one purpose have come.
@@ -140,6 +141,8 @@ struct ServerSettings {
     settings: Vec<Setting>,
 }
 
+/// So many failures are laid out at first: more cost a browser seconds, and nobody reads them at once.
+const SHOWN_AT_ONCE: usize = 500;
 /// More servers than this have their settings in `run.json` alone.
 const MOST_SERVERS: usize = 100;
 
@@ -157,7 +160,7 @@ impl Page {
             style: STYLE,
             script: SCRIPT,
             job: shown(&facts.input.name, 200),
-            run_id: shown(&summary.run_id, 200),
+            run_id: shown(&facts.run_id, 200),
             verdict: verdict(report),
             tiles: tiles(report),
             who: who(report),
@@ -176,7 +179,12 @@ impl Page {
                 .into_iter()
                 .map(|(class, number)| {
                     let text = guidance(class);
-                    Why { class, operations: count(number), meaning: text.meaning, advice: text.advice }
+                    Why {
+                        class,
+                        operations: count(number),
+                        meaning: text.meaning,
+                        advice: text.advice(class),
+                    }
                 })
                 .collect(),
             channels: channels(&summary.channels, |channel| figures.wanted(channel)),
@@ -190,6 +198,7 @@ impl Page {
             servers: servers(report),
             accounts: accounts(report),
             failures,
+            shown_at_once: SHOWN_AT_ONCE,
             failed_statuses: summary.counts.keys().filter(|s| is_listed(s)).map(|s| s.word()).collect(),
             failed_classes: summary
                 .error_classes
@@ -199,7 +208,7 @@ impl Page {
                 .collect(),
             facts: run_facts(report),
             sessions: sessions(report),
-            settings: settings(&facts.settings),
+            settings: all_settings(report),
             servers_settings: servers_settings(report),
         }
     }
@@ -346,7 +355,7 @@ fn extents(report: &Report<'_>) -> Vec<ExtentRow> {
 fn run_facts(report: &Report<'_>) -> Vec<Fact> {
     let facts = report.facts;
     let mut list = vec![
-        Fact { name: "Run", value: shown(&report.summary.run_id, 200), code: true, note: "" },
+        Fact { name: "Run", value: shown(&facts.run_id, 200), code: true, note: "" },
         Fact {
             name: "Program",
             value: format!("mailsweep {}", shown(&facts.version, 50)),
@@ -388,6 +397,14 @@ fn sessions(report: &Report<'_>) -> Vec<SessionRow> {
         },
     };
     sessions.iter().enumerate().map(row).collect()
+}
+
+/// How the run went about it, and how its input was read.
+fn all_settings(report: &Report<'_>) -> Vec<Setting> {
+    let mut all = settings(&report.facts.settings);
+    let options = serde_json::to_value(&report.facts.input.options).unwrap_or_default();
+    all.extend(settings(&serde_json::json!({ "input": options })));
+    all
 }
 
 fn servers_settings(report: &Report<'_>) -> Vec<ServerSettings> {

@@ -128,7 +128,7 @@ pub fn accounts(report: &Report<'_>) -> Table<AccountRow> {
         })
         .collect();
     order.sort_unstable();
-    let named = |name: &str| if name.is_empty() { "–".to_owned() } else { shown(name, 100) };
+    let named = |name: &str| if name.is_empty() { "not placed".to_owned() } else { shown(name, 100) };
     let rows =
         order.into_iter().take(MOST_ACCOUNTS).map(|(_, server, account, good, all, mailboxes)| AccountRow {
             server: named(server),

@@ -25,6 +25,7 @@ fn example() -> (Summary, Closing) {
         counts: [(Status::Ok, 24_100), (Status::Unchanged, 748), (Status::Failed, 152)].into(),
         error_classes: [(ErrorClass::NoSuchMailbox, 150), (ErrorClass::Timeout, 2)].into(),
         channels: Default::default(),
+        sessions_ended: None,
         servers: Vec::new(),
         sessions: Vec::new(),
         chain: None,
@@ -41,6 +42,7 @@ fn example() -> (Summary, Closing) {
         ],
         resume_command: Some("mailsweep resume 'my  runs/leak' --retry-failed".into()),
         stopped_because: None,
+        tolerated: Classes::NONE,
         halted: vec![("web02".into(), "401: token refused".into())],
         elapsed: Duration::from_secs(2500),
     };
@@ -59,8 +61,8 @@ Finished, not all of it well (exit code 1) after 41m 40s: 25,000 operations
 Why:
   150 no_such_mailbox: the server says that there is no such mailbox; check the
     spelling, the account (--user), and whether it was deleted
-  2 timeout: no whole answer came in time; resume, with --retry timeout for
-    those that ended, perhaps with fewer --jobs or a longer --timeout
+  2 timeout: no whole answer came in time; give fewer --jobs or a longer
+    --timeout, then resume with --retry timeout
 The first 2 of 152:
   row 17 user17@example.com suspend login: failed, no_such_mailbox: The account
     does not exist.
@@ -73,6 +75,16 @@ Once that is mended, to go on:
   mailsweep resume 'my  runs/leak' --retry-failed
 ";
     assert_eq!(summary(&figures, &closing, Style::PLAIN, 80), text);
+}
+
+#[test]
+fn what_is_tolerated_needs_no_advice() {
+    let (figures, mut closing) = example();
+    closing.tolerated = Classes::NONE.with(ErrorClass::NoSuchMailbox);
+    let text = summary(&figures, &closing, Style::PLAIN, 80);
+    let told = "  150 no_such_mailbox: the server says that there is no such mailbox; tolerated\n";
+    assert!(text.contains(told), "{text}");
+    assert!(text.contains("resume with --retry timeout"), "{text}");
 }
 
 #[test]
@@ -189,4 +201,23 @@ fn the_chain_hash_of_the_session_is_there_to_be_pasted() {
     );
     assert!(summary_quiet(&figures, &closing).contains(&format!("\nchain hash: {last}\nto go on:")));
     assert!(!text.contains("ffff"));
+}
+
+#[test]
+fn sessions_that_were_not_ended_are_named() {
+    let (mut figures, closing) = example();
+    let failed = |n: usize| crate::record::SessionsNotEnded {
+        server: "web01".into(),
+        account: format!("user{n}"),
+        error: "api: No such function.".into(),
+    };
+    let ended = |failed| crate::record::SessionsEndedFigures { accounts: 7, failed };
+    figures.sessions_ended = Some(ended(vec![failed(1)]));
+    let line = "web01, account user1: sessions not ended: api: No such function.\n";
+    assert!(summary(&figures, &closing, Style::PLAIN, 200).contains(&format!("  {line}")));
+    assert!(summary_quiet(&figures, &closing).contains(line));
+    figures.sessions_ended = Some(ended((0..9).map(failed).collect()));
+    let quiet = summary_quiet(&figures, &closing);
+    assert!(quiet.contains("and 7 more accounts whose sessions were not ended\n"), "{quiet}");
+    assert!(quiet.lines().count() <= 15, "{quiet}");
 }
