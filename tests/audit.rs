@@ -130,6 +130,9 @@ fn no_line_can_be_changed_lost_added_or_swapped_and_no_end_cut_off() {
         assert_eq!(found.code, 1, "{what} in line {line}: {}", found.told);
         let (verdict, named, says) = found.file("journal.jsonl");
         assert_eq!(verdict, "altered", "{what} in line {line}: {says}");
+        for other in ["input.csv", "results.csv", "unfinished.csv", "summary.json"] {
+            assert_ne!(found.file(other).0, "altered", "{what} in line {line}: {}", found.told);
+        }
         // Where the last line is gone, what is wrong is where the journal ends.
         if line > 0 && line < journal.len() {
             assert_eq!(named, Some(line as u64), "{what}: {says}");

@@ -14,6 +14,9 @@ use super::tables::{Anew, Table, hash_of};
 use super::{Finding, Verdict};
 use crate::job::{self, Job, Source};
 
+/// What is to be said of a file whose end is lost.
+const NO_END: &str = "the journal cannot be followed to the end that it is of";
+
 impl Evidence<'_> {
     pub(super) fn run_json(&self) -> Finding {
         let finding = |verdict, says: String| Finding::new(RUN_JSON, verdict, says);
@@ -60,6 +63,12 @@ impl Evidence<'_> {
         }
     }
 
+    /// Whether the journal cannot be followed to the end that the other files are of.
+    fn has_lost_its_end(&self, followed: &Followed) -> bool {
+        let is_stopped = matches!(followed.stop, Some(Stop::Damaged { .. } | Stop::Misfit { .. }));
+        is_stopped || self.remembered.lost(followed).is_some()
+    }
+
     /// Whether the journal had an end that it has no more.
     fn cut(&self, followed: &Followed) -> Option<Finding> {
         let (lines, lost) = (followed.lines, self.remembered.lost(followed)?);
@@ -95,43 +104,22 @@ impl Evidence<'_> {
         // A session may have been killed between writing it and saying so.
         let is_new = anew.is_some_and(|anew| anew.of(table) == found.as_deref());
         match &followed.end {
-            Some(end) => self.table_of_an_end(table, found.as_deref(), end, anew).unwrap_or_else(|| {
+            Some(end) => by_hash(table, found.as_deref(), end).unwrap_or_else(|| {
                 if is_new && followed.is_open() {
                     return finding(Verdict::Ok, "as the journal comes to".to_owned());
+                }
+                if self.has_lost_its_end(followed) {
+                    return finding(Verdict::Unread, NO_END.to_owned());
                 }
                 self.compared(table, end, anew)
             }),
             None if found.is_none() => finding(Verdict::NotYet, "is not there yet".to_owned()),
             None if is_new => finding(Verdict::Ok, "as the journal comes to".to_owned()),
+            None if self.has_lost_its_end(followed) => finding(Verdict::Unread, NO_END.to_owned()),
             None => {
                 let says = "is not what the journal comes to, and no end vouches for it";
                 finding(Verdict::Altered, says.to_owned())
             }
-        }
-    }
-
-    /// What the hash alone says of a table, if that says it all.
-    fn table_of_an_end(
-        &self,
-        table: Table,
-        found: Option<&str>,
-        end: &End,
-        anew: Option<&Anew>,
-    ) -> Option<Finding> {
-        let line = end.line;
-        let finding = |verdict, says: String| Some(Finding::new(table.name(), verdict, says));
-        match (found, end.of(table)) {
-            (None, None) => finding(Verdict::Ok, "is not there: nothing was unfinished".to_owned()),
-            (found, wanted) if found == wanted => {
-                finding(Verdict::Ok, format!("line {line} of {JOURNAL} has its hash"))
-            }
-            (None, Some(_)) => {
-                finding(Verdict::Missing, format!("is not there; line {line} of {JOURNAL} has its hash"))
-            }
-            (Some(_), None) if anew.is_none_or(|anew| anew.of(table).is_none()) => {
-                finding(Verdict::Altered, "is there, though nothing was unfinished".to_owned())
-            }
-            _ => None,
         }
     }
 
@@ -140,6 +128,9 @@ impl Evidence<'_> {
     fn compared(&self, table: Table, end: &End, anew: Option<&Anew>) -> Finding {
         let finding = |verdict, says: String| Finding::new(table.name(), verdict, says);
         let compared = match self.vouched(anew) {
+            Some(end) if end.of(table).is_none() => {
+                return finding(Verdict::Altered, "is there, though nothing was unfinished".to_owned());
+            }
             Some(_) => self.material(|material| table.compared(self.dir, &material)),
             None => None,
         };
@@ -181,6 +172,22 @@ impl Evidence<'_> {
             self.material(|material| summary::anew(self.dir, run_id, &material, anew, end, sessions))
         });
         self.remembered.judge(self.dir, followed, expected.as_ref())
+    }
+}
+
+/// What the hash alone says of a table, if that says it all.
+fn by_hash(table: Table, found: Option<&str>, end: &End) -> Option<Finding> {
+    let line = end.line;
+    let finding = |verdict, says: String| Some(Finding::new(table.name(), verdict, says));
+    match (found, end.of(table)) {
+        (None, None) => finding(Verdict::Ok, "is not there: nothing was unfinished".to_owned()),
+        (found, wanted) if found == wanted => {
+            finding(Verdict::Ok, format!("line {line} of {JOURNAL} has its hash"))
+        }
+        (None, Some(_)) => {
+            finding(Verdict::Missing, format!("is not there; line {line} of {JOURNAL} has its hash"))
+        }
+        _ => None,
     }
 }
 
