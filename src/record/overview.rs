@@ -247,6 +247,10 @@ impl Overview {
             let server = number.and_then(|number| of_places.get(number as usize).copied().flatten());
             let server = server.and_then(|server| servers.get_mut(server));
             let ended = match operation.what {
+                // What a resume would say of it.
+                What::Call(_) if ledger.is_undone(op) && is_waiting(ledger.ended(op)) => {
+                    Some((Status::Blocked, Some(ErrorClass::Undone)))
+                }
                 What::Call(_) => ledger.ended(op),
                 What::Duplicate(_) => Some((Status::Duplicate, None)),
                 What::Invalid => Some((Status::Invalid, Some(ErrorClass::InvalidRow))),
