@@ -80,7 +80,7 @@ fn every_operation_of_every_run_is_listed_with_who_and_why_and_the_newest_last()
     assert!(lines[0].starts_with("time") && lines[4].contains("duplicate"), "{lines:?}");
 
     let none = expect(place.mailsweep(&["history", "nobody@example.com"]), 0);
-    assert!(stdout(&none).is_empty() && stderr(&none).contains("in the 4 runs of"), "{}", stderr(&none));
+    assert!(stdout(&none).is_empty() && stderr(&none).contains("in 4 runs of"), "{}", stderr(&none));
     expect(place.mailsweep(&["history", "nobody"]), 2);
 }
 

@@ -54,7 +54,8 @@ fn killed_at_random_moments_and_resumed_it_ends_like_an_unbroken_run() {
         let mut kills_here = 0;
         loop {
             let mut child = next.spawn().unwrap();
-            std::thread::sleep(Duration::from_millis(random.u64(0..120)));
+            // Ever later, so that it comes to an end on a busy machine too.
+            std::thread::sleep(Duration::from_millis(random.u64(0..120 + 20 * kills_here as u64)));
             child.kill().unwrap();
             let status = child.wait().unwrap();
             let was_killed = status.code().is_none();
@@ -137,16 +138,17 @@ fn what_is_told_of_the_state_before_is_what_was_before_the_run_whatever_killed_i
         let sandbox = Sandbox::start(Options { world, latency, ..Options::default() }).unwrap();
         let limits = ["--rate", "none", "--jobs", &JOBS.to_string()];
         let mut next = place.run_against(&sandbox.url(), &limits);
+        let mut kills_here = 0;
         loop {
             let mut child = next.spawn().unwrap();
-            std::thread::sleep(Duration::from_millis(random.u64(0..150)));
+            std::thread::sleep(Duration::from_millis(random.u64(0..150 + 20 * kills_here)));
             child.kill().unwrap();
             let status = child.wait().unwrap();
             if status.code().is_some() {
                 assert_eq!(status.code(), Some(0), "seed {seed}");
                 break;
             }
-            kills += 1;
+            (kills, kills_here) = (kills + 1, kills_here + 1);
             next = if place.path("run/run.json").exists() {
                 let mut resume = place.mailsweep(&["resume", "run"]);
                 resume.args(limits);

@@ -228,7 +228,7 @@ fn every_long_flag_is_named_and_no_other() {
     assert!(missing.is_empty(), "in the help, not in README: {missing:?}");
     known.extend(helped("sandbox"));
     // Cargo's own, and those of what is not built yet.
-    known.extend(["--release", "--path", "--no-deps", "--open"].map(str::to_owned));
+    known.extend(["--release", "--path", "--no-deps", "--open", "--target"].map(str::to_owned));
     let later = ["--exit-code", "--max-changes", "--release-held", "--require-state"];
     known.extend(later.map(str::to_owned));
     let unknown: Vec<_> = told.difference(&known).collect();

@@ -40,11 +40,11 @@ nonsense,9,suspend,login
     (place, servers)
 }
 
-fn shard(place: &Place, which: &str, more: &[&str], expected: i32) {
+fn shard(place: &Place, which: &str, more: &[&str], expected: i32) -> String {
     let run = format!("shard{}", which.split('/').next().unwrap());
     let mut args = vec!["--shard", which, "--skip-invalid"];
     args.extend(more);
-    expect(place.fleet_run_of("job.csv", &run, &args), expected);
+    stderr(&expect(place.fleet_run_of("job.csv", &run, &args), expected))
 }
 
 fn merge(place: &Place, runs: &[&str], expected: i32) -> std::process::Output {
@@ -90,14 +90,15 @@ fn two_shards_joined_are_what_the_whole_would_have_been() {
     // Each shard has asked for its domains.
     assert_eq!(web02["requests"], per_server[1] + 2);
     assert_eq!(web02["channels"]["login"]["operations"], 2);
-    assert!(stderr(&told).contains("mailsweep resume shard1\n"), "{}", stderr(&told));
+    assert!(!stderr(&told).contains("To go on"), "nothing is left: {}", stderr(&told));
     expect(place.mailsweep(&["resume", "whole"]), 6);
 }
 
 #[test]
 fn a_shard_passes_over_what_belongs_to_another_and_says_so() {
     let (place, _servers) = three_servers();
-    shard(&place, "2/2", &[], 1);
+    let told = shard(&place, "2/2", &[], 1);
+    assert!(told.starts_with("shard 2 of 2: web02\n"), "{told}");
     let results = place.results("shard2");
     let left = |row: &BTreeMap<String, String>| row["error"].starts_with("left to shard 1 of 2, which has ");
     let (others, own): (Vec<_>, Vec<_>) = results.iter().partition(|row| left(row));
@@ -169,9 +170,10 @@ fn a_server_that_is_down_changes_nothing_in_who_does_what() {
     assert_eq!(calls(&two).len(), 4, "as if it were up");
     shard(&place, "1/2", &[], 1);
     assert_eq!(called(&three), ["u0@c.example"]);
-    merge(&place, &["shard1", "shard2"], 1);
+    let told = merge(&place, &["shard1", "shard2"], 1);
     let classes = place.column("whole", "error_class");
     assert_eq!(classes.iter().filter(|class| *class == "unrouted").count(), 3, "{classes:?}");
+    assert!(stderr(&told).ends_with("to go on:\n  mailsweep resume shard1\n"), "{}", stderr(&told));
 }
 
 #[test]

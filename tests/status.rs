@@ -4,7 +4,9 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use mailsweep::sandbox::{Fault, Rule, Sandbox, Script};
 use support::{ENDED, Place, code, expect, job, server, stderr, stdout, wait_until};
@@ -40,7 +42,7 @@ fn bytes(place: &Place, run: &str) -> BTreeMap<String, Vec<u8>> {
 
 #[test]
 fn a_run_at_work_is_looked_at_without_being_disturbed_and_stopped_when_asked() {
-    let (place, sandbox, child) = begun(150);
+    let (place, sandbox, child) = begun(600);
     let told = status(&place, "run");
     assert_eq!(told["state"], "running", "{told}");
     let (done, left) = (told["done"].as_u64().unwrap(), told["left"].as_u64().unwrap());
@@ -70,7 +72,7 @@ fn a_run_at_work_is_looked_at_without_being_disturbed_and_stopped_when_asked() {
     assert!(stderr(&again).contains("nothing to stop"), "{}", stderr(&again));
     assert_eq!(bytes(&place, "run"), before);
 
-    sandbox.set_latency(std::time::Duration::ZERO);
+    sandbox.set_latency(Duration::ZERO);
     expect(place.mailsweep(&["resume", "run", "--rate", "none"]), 0);
     let told = stdout(&expect(place.mailsweep(&["status", "run"]), 0));
     assert!(told.starts_with("finished: 40 of 40 done, 100%: ok 40; nothing waits for you\n"), "{told}");
@@ -78,7 +80,7 @@ fn a_run_at_work_is_looked_at_without_being_disturbed_and_stopped_when_asked() {
 
 #[test]
 fn a_killed_run_is_told_from_one_that_ended_and_looking_changes_no_byte() {
-    let (place, _sandbox, mut child) = begun(150);
+    let (place, _sandbox, mut child) = begun(600);
     child.kill().unwrap();
     child.wait().unwrap();
     // As the kill may have left it.
@@ -95,34 +97,30 @@ fn a_killed_run_is_told_from_one_that_ended_and_looking_changes_no_byte() {
 
 #[test]
 fn a_watched_run_is_told_until_it_ends() {
-    let (place, sandbox, child) = begun(100);
-    let watching = place.mailsweep(&["status", "run", "--watch"]).stdout(Stdio::piped()).spawn().unwrap();
-    let as_json =
-        place.mailsweep(&["status", "run", "--watch", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
-    wait_until("a first look", || place.read("run/journal.jsonl").matches(ENDED).count() > 8);
-    sandbox.set_latency(std::time::Duration::ZERO);
+    let (place, sandbox, child) = begun(600);
+    let watch = |more: &[&str]| {
+        let mut args = vec!["status", "run", "--watch"];
+        args.extend(more);
+        let mut watching = place.mailsweep(&args).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let first = lines.next().unwrap();
+        (watching, first, lines)
+    };
+    let (text, json) = (watch(&[]), watch(&["--json"]));
+    let state = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["state"].clone();
+    assert!(text.1.starts_with("running: "), "{}", text.1);
+    assert_eq!(state(&json.1), "running");
+    // Both have seen it at work; now it may end.
+    sandbox.set_latency(Duration::ZERO);
     assert_eq!(code(&ended(child)), 0);
-    let (watched, as_json) = (ended(watching), ended(as_json));
-    let told = stdout(&watched);
-    assert_eq!(code(&watched), 0);
-    let states: Vec<&str> = told.lines().filter_map(|line| line.split_once(": ")).map(|(s, _)| s).collect();
-    assert_eq!(states.first(), Some(&"running"), "{told}");
-    assert!(
-        told.contains("finished: 40 of 40 done, 100%: ok 40; nothing waits for you\nrun run, by "),
-        "{told}"
-    );
-    let told = stdout(&as_json);
-    let states: Vec<String> = told
-        .lines()
-        .map(|line| {
-            serde_json::from_str::<serde_json::Value>(line).unwrap()["state"].as_str().unwrap().to_owned()
-        })
-        .collect();
-    assert_eq!(
-        (states[0].as_str(), states[states.len() - 1].as_str()),
-        ("running", "finished"),
-        "{states:?}"
-    );
+    let told: Vec<String> = text.2.collect();
+    assert!(told.iter().any(|line| line.starts_with("finished: 40 of 40 done, 100%: ok 40; ")), "{told:?}");
+    assert!(told.iter().any(|line| line.starts_with("run run, by ")), "the last time all of it: {told:?}");
+    assert_eq!(json.2.last().map(|line| state(&line)), Some("finished".into()));
+    for mut watching in [text.0, json.0] {
+        wait_until("its end", || watching.try_wait().unwrap().is_some());
+        assert_eq!(watching.wait().unwrap().code(), Some(0));
+    }
 }
 
 #[test]

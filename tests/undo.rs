@@ -109,14 +109,14 @@ fn by_list_it_undoes_a_part_and_then_another_and_leaves_alone_what_it_has_put_ba
     let told = ["user001 unsuspend outgoing ok", "user002 unsuspend login ok"];
     assert_eq!(place.told("second"), told);
     assert_eq!(all(&sandbox), "l li io");
-    let said = "its 3 changes were put back by an earlier undo, and left alone here";
+    let said = "3 changes were put back by an earlier undo already, and left alone here";
     assert!(stderr(&output).contains(said), "{}", stderr(&output));
     expect(undo_of(&place, "run", "third", &[]), 0);
     assert_eq!(place.told("third"), ["user001 unsuspend incoming ok"]);
     assert_eq!(all(&sandbox), "l l io");
     let nothing = expect(undo_of(&place, "run", "fourth", &[]), 0);
     assert!(
-        stderr(&nothing).contains("its 6 changes were put back by an earlier undo"),
+        stderr(&nothing).contains("6 changes were put back by an earlier undo already"),
         "{}",
         stderr(&nothing)
     );
@@ -425,4 +425,41 @@ fn it_reads_each_account_once_before_and_once_after() {
     let before = readings(&sandbox);
     expect(undo(&place, &[]), 0);
     assert_eq!(readings(&sandbox) - before, 2);
+}
+
+#[test]
+fn what_failed_after_a_try_that_may_have_had_effect_is_undone_too() {
+    let place = Place::new();
+    place.write("job.csv", "email,action,channel\nuser000@example.com,suspend,login\n");
+    let first = Rule::new(Fault::ResetAfter).function("suspend_login").once();
+    let then = Rule::new(Fault::ApiFailure("no".into())).function("suspend_login");
+    let sandbox = server(1, 0, Script::of([first, then]));
+    expect(place.run_against(&sandbox.url(), &["--rate", "none", "--no-verify"]), 1);
+    assert_eq!(
+        (place.told("run"), all(&sandbox)),
+        (vec!["user000 suspend login failed/api".into()], "l".into())
+    );
+    expect(undo(&place, &[]), 0);
+    assert_eq!((place.told("undo"), all(&sandbox)), (vec!["user000 unsuspend login ok".into()], "-".into()));
+}
+
+#[test]
+fn an_account_that_no_longer_has_the_domain_is_left() {
+    let place = Place::new();
+    let sandbox = serve(&[("alfa", "u0@alfa.example"), ("beta", "u0@beta.example")]);
+    place.configure(&[whm("web01", &sandbox.url())]);
+    place.write("job.csv", fleet::logins(&["u0@alfa.example u0@beta.example"]));
+    expect(place.fleet_run(&[]), 0);
+    let moved = [("new", "u0@alfa.example"), ("beta", "u0@beta.example")];
+    sandbox.change(|world| *world = fleet::world(&moved)).unwrap();
+    ["u0@alfa.example", "u0@beta.example"].map(|address| set(&sandbox, address, "l"));
+    expect(undo(&place, &[]), 1);
+    assert_eq!(place.told("undo"), ["u0 unsuspend login blocked/moved", "u0 unsuspend login ok"]);
+    let told = stderr(&expect(place.mailsweep(&["verify", "run"]), 0));
+    assert!(told.contains("0 operations looked at"), "{told}");
+    let told = stderr(&expect(place.mailsweep(&["verify", "undo"]), 0));
+    assert!(told.contains("1 operation looked at: 1 hold"), "{told}");
+    expect(undo_of(&place, "undo", "redo", &[]), 0);
+    let told = stderr(&expect(place.mailsweep(&["verify", "redo"]), 0));
+    assert!(told.contains("1 operation looked at: 1 hold"), "{told}");
 }

@@ -72,6 +72,8 @@ fn a_killed_run_is_undone_without_resuming_and_no_resume_does_it_again() {
         "user005 unsuspend login unchanged",
     ];
     assert_eq!(place.told("undo"), told, "the last two may have been suspended");
+    let status = support::stdout(&expect(place.mailsweep(&["status", "run"]), 0));
+    assert!(status.starts_with("killed: 8 of 8 done") && status.contains("blocked 4"), "{status}");
     let calls = changing(&sandbox).len();
     expect(resume(&place, "run", &[]), 0);
     assert_eq!(

@@ -54,7 +54,8 @@ pub fn history(args: &HistoryArgs, disk: &Disk) -> Result<Exit, Failure> {
     let live = Live::start(Voice::default());
     if history.operations.is_empty() {
         let History { mailbox, runs, .. } = &history;
-        live.note(&format!("nothing about {mailbox} in the {runs} runs of {}", runs_dir.display()));
+        let runs = if *runs == 1 { "1 run".to_owned() } else { format!("{runs} runs") };
+        live.note(&format!("nothing about {mailbox} in {runs} of {}", runs_dir.display()));
     }
     for Unreadable { reason, .. } in &history.unreadable {
         live.say(&format!("not read: {reason}"));

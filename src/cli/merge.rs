@@ -11,8 +11,8 @@ use super::session::Closed;
 use super::settings::Settings;
 use super::shard::Shard;
 use super::show::Live;
-use crate::domain::{Classes, Exit};
-use crate::job::{self, Job, Source};
+use crate::domain::{ErrorClass, Exit, Status};
+use crate::job::{self, Job};
 use crate::record::{DirError, Disk, Entry, Merge, Part, RunDir, RunFacts, Stamp};
 
 /// Carries out the command.
@@ -38,25 +38,20 @@ pub fn merge(args: &MergeArgs, disk: &Disk) -> Result<Exit, Failure> {
     let homes = Shard::homes(first.shard.of, &names.iter().map(String::as_str).collect::<Vec<_>>());
     let servers: Vec<(String, usize)> =
         names.into_iter().zip(homes).map(|(name, home)| (name, home as usize - 1)).collect();
-    let tolerated = first.settings.tolerate;
-    write(args, disk, live, &job, &input, tolerated, &parts, &servers, &shards)
+    let merge = Merge {
+        job: &job,
+        input: &input,
+        tolerated: first.settings.tolerate,
+        parts: &parts,
+        servers: &servers,
+    };
+    write(args, disk, live, &merge)
 }
 
-#[expect(clippy::too_many_arguments, reason = "all that was found of the shards")]
-fn write(
-    args: &MergeArgs,
-    disk: &Disk,
-    live: Live,
-    job: &Job,
-    input: &Source,
-    tolerated: Classes,
-    parts: &[Part],
-    servers: &[(String, usize)],
-    shards: &[Opened],
-) -> Result<Exit, Failure> {
+fn write(args: &MergeArgs, disk: &Disk, live: Live, merge: &Merge<'_>) -> Result<Exit, Failure> {
     let is_new = !args.output.exists();
     let dir = RunDir::create(disk, Some(&args.output), Path::new(""), "", Stamp::now())?;
-    let merged = Merge { job, input, tolerated, parts, servers }.write(&dir).inspect_err(|_| {
+    let merged = merge.write(&dir).inspect_err(|_| {
         if is_new {
             dir.take_away();
         }
@@ -70,7 +65,12 @@ fn write(
         }
     }
     // A shard that left something is resumed by itself.
-    let left = shards.iter().find(|opened| opened.dir.unfinished().exists());
+    let has_left = |part: &&Part| {
+        let left = part.summary.counts.get(&Status::NotAttempted).copied().unwrap_or(0);
+        let excluded = part.summary.error_classes.get(&ErrorClass::Excluded).copied().unwrap_or(0);
+        left > excluded
+    };
+    let left = merge.parts.iter().find(has_left);
     let exit = Exit::of_code(merged.summary.exit_code);
     let closed = Closed {
         exit,
@@ -78,12 +78,12 @@ fn write(
         summary: merged.summary,
         tally: merged.tally,
         left: 0,
-        tolerated,
+        tolerated: merge.tolerated,
         stopped: None,
         again: Vec::new(),
         refused: Vec::new(),
     };
-    live.close_merged(&dir, &output(args), &closed, left.map(|opened| &opened.dir));
+    live.close_merged(&dir, &output(args), &closed, left.map(|part| &part.dir));
     Ok(exit)
 }
 

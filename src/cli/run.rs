@@ -75,7 +75,8 @@ pub fn run(args: &RunArgs, disk: &Disk) -> Result<Exit, Failure> {
         undo_of: None,
     };
     let live = Live::start(&args.output);
-    ground.fleet.servers.iter().flat_map(Server::slips).for_each(|slip| live.note(&slip));
+    args.shard.iter().for_each(|shard| live.note(&shard.told(fleet)));
+    fleet.servers.iter().flat_map(Server::slips).for_each(|slip| live.note(&slip));
     let route = |survey: &Survey| {
         let heard = &survey.heard;
         let names = facts.input.options.servers.as_deref().unwrap_or_default();

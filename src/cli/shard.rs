@@ -81,6 +81,19 @@ impl Shard {
         self.homes_of(fleet).into_iter().map(|home| home != self.number).collect()
     }
 
+    /// Which shard it is, and what it has.
+    pub fn told(self, fleet: &Fleet) -> String {
+        const NAMED: usize = 10;
+        let own = fleet.servers.iter().zip(self.others(fleet)).filter(|(_, is_anothers)| !is_anothers);
+        let mut names: Vec<&str> = own.map(|(server, _)| server.name.as_str()).collect();
+        names.sort_unstable();
+        let more = names.len().saturating_sub(NAMED);
+        names.truncate(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let names = if names.is_empty() { "none of the servers".to_owned() } else { names.join(", ") };
+        format!("shard {} of {}: {names}{more}", self.number, self.of)
+    }
+
     /// Leaves to the other shards what belongs to them.
     pub fn narrow(self, routed: &mut Routed, job: &Job, fleet: &Fleet) {
         let homes = self.homes_of(fleet);

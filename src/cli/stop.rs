@@ -11,7 +11,7 @@ use super::process::{NotFound, Process};
 use super::{Failure, person, show};
 use crate::domain::Exit;
 use crate::record::{Disk, RunDir, SessionEntry};
-use crate::view;
+use crate::view::{self, Terminal};
 
 /// Carries out the command.
 pub fn stop(args: &StopArgs, disk: &Disk) -> Result<Exit, Failure> {
@@ -28,9 +28,11 @@ pub fn stop(args: &StopArgs, disk: &Disk) -> Result<Exit, Failure> {
     } else {
         show::say(&format!("no process works on {}: there is nothing to stop", dir.path().display()));
     }
-    let line = view::status(&followed.status(&place)?, view::Style::PLAIN, None);
+    let terminal = Terminal::stdout();
+    let width = terminal.interactive.then(|| terminal.width());
+    let text = view::status(&followed.status(&place)?, terminal.style(), width);
     // Whoever reads it may have gone.
-    let _ = std::io::stdout().lock().write_all(line.as_bytes());
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
     Ok(Exit::Ok)
 }
 

@@ -19,7 +19,7 @@ pub fn to_do(
 ) -> Vec<ToDo> {
     let mut list = ToDos { dir, config, tolerated, list: Vec::new() };
     let mut left_classes = overview.left_classes.clone();
-    let mut unrouted = left_classes.get(&ErrorClass::Unrouted).copied().unwrap_or(0);
+    let unrouted = left_classes.get(&ErrorClass::Unrouted).copied().unwrap_or(0);
     let halted = overview.servers.iter().filter_map(|server| Some((server, server.halted.as_ref()?)));
     for (server, halt) in halted.filter(|(server, _)| server.left > 0 || unrouted > 0) {
         list.halted(&server.name, halt, unrouted, servers, overview.state);
@@ -27,11 +27,8 @@ pub fn to_do(
     }
     if matches!(overview.state, RunState::Stopped | RunState::Killed) {
         left_classes.iter().for_each(|(class, number)| list.class(*class, *number, "left"));
-        unrouted = if left_classes.contains_key(&ErrorClass::Unrouted) { unrouted } else { 0 };
-        let told = overview.held_up - unrouted + left_classes.values().sum::<u64>();
-        let rest = overview.left.saturating_sub(told);
-        if rest > 0 || list.list.is_empty() {
-            list.rest(rest, overview);
+        if overview.waiting > 0 || list.list.is_empty() {
+            list.rest(overview);
         }
     }
     if !overview.state.is_live() {
@@ -77,7 +74,7 @@ impl ToDos<'_> {
     }
 
     /// What is left without a reason of its own.
-    fn rest(&mut self, rest: u64, overview: &Overview) {
+    fn rest(&mut self, overview: &Overview) {
         let why = match (overview.state, &overview.stopped_because) {
             (RunState::Killed, _) => {
                 "The process ended without a word: it was killed, or the machine went down. ".to_owned()
@@ -85,7 +82,7 @@ impl ToDos<'_> {
             (_, Some(reason)) => format!("{}. ", capital(reason)),
             (_, None) => String::new(),
         };
-        let rest = if rest > 0 && rest < overview.left { " with the rest" } else { "" };
+        let rest = if overview.waiting < overview.left { " with the rest" } else { "" };
         self.add(format!("{why}To go on{rest}"), Some(Vec::new()));
     }
 

@@ -151,7 +151,7 @@ fn nothing_to_undo(
     undoing.warnings.iter().for_each(|warning| live.note(warning));
     let why = match undoing.before {
         0 => "that run, or the part of it that was named, changed nothing".to_owned(),
-        n => format!("{} put back by an earlier undo", changes_were(n)),
+        n => format!("{} put back by an earlier undo already", changes_were(n)),
     };
     let text = format!("{}: there is nothing to undo: {why}\n", run.dir.path().display());
     live.end_in_a_line(&text, &text, Exit::Ok);
@@ -159,7 +159,7 @@ fn nothing_to_undo(
 }
 
 fn changes_were(many: usize) -> String {
-    if many == 1 { "its one change was".to_owned() } else { format!("its {many} changes were") }
+    if many == 1 { "1 change was".to_owned() } else { format!("{many} changes were") }
 }
 
 /// The part of a run that is to be taken back.
@@ -280,7 +280,7 @@ impl Part<'_> {
         undoing.taken_back.sort_unstable();
         if undoing.before > 0 && !undoing.rows.is_empty() {
             let were = changes_were(undoing.before);
-            undoing.warnings.push(format!("{were} put back by an earlier undo, and left alone here"));
+            undoing.warnings.push(format!("{were} put back by an earlier undo already, and left alone here"));
         }
         if holds_again > 0 {
             let many =

@@ -5,28 +5,31 @@
 //! credential sent by many at once locks the operator's address out. A dead server costs the others
 //! nothing.
 
+mod begin;
+mod judged;
+
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, HashSet, VecDeque};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::accounts::{Access, Account, Chore};
+use super::accounts::{Account, Chore};
 use super::batching::Sizer;
 use super::breaker::{Breaker, Permit};
 use super::budget::Budget;
 use super::concurrency::Concurrency;
 use super::limiter::Limiter;
-use super::limits::{Limits, MaxErrors};
+use super::limits::Limits;
 use super::order::{Chains, Queue, Stage};
 use super::outage::Outage;
 use super::retry::Tries;
 use super::spec::{Checks, LaneSpec, Way};
-use super::states::{Judged, Standpoint, States};
-use crate::domain::{Classes, ErrorClass, Status};
+use super::states::{Judged, States};
+use crate::domain::ErrorClass;
 use crate::job::MailboxId;
 use crate::record::{Phase, Safe};
-use crate::uapi::Verdict;
+
+pub use judged::{Bad, LONGEST_PAUSE, counts_as_error, left_aside};
 
 /// Something to send: an operation that has been begun and has not ended, or what an account needs
 /// beside its operations.
@@ -187,18 +190,6 @@ pub enum Turn {
     /// Nothing until something else happens.
     Rest,
 }
-
-/// A server may pause us for so long, however much longer it asks for.
-pub const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-
-/// Answers that are not the API's, in a row, that halt a server.
-const FOREIGN_HALTS_AFTER: u32 = 3;
-
-/// Operations are not begun further ahead: one record names them all.
-const MOST_AHEAD: usize = 1000;
-
-/// Operations that are settled without a call in one turn: there are signals to be heard too.
-const MOST_SETTLED: usize = 2000;
 
 impl<'a> Lane<'a> {
     pub fn new(spec: LaneSpec<'a>, checks: &Checks, stages: impl Fn(u32) -> Stage + 'a) -> Lane<'a> {
@@ -421,134 +412,6 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Takes up what is to be begun now, so that its records are safe by the time a slot is free;
-    /// `record` is the number that their record will have. An account that was not read is read
-    /// first; what needs no call is settled.
-    pub fn begin(
-        &mut self,
-        chains: &mut Chains,
-        states: &States<'_>,
-        record: u64,
-        now: Instant,
-        safe: Safe,
-    ) -> Vec<Begun> {
-        let mut begun = Vec::new();
-        if self.halted.is_some() {
-            return begun;
-        }
-        let needs = Needs { record, on_disk: false };
-        for account in std::mem::take(&mut self.sessions_to_end) {
-            self.begun.push_back((needs, Active::new(Errand::EndSessions, account)));
-            begun.push(Begun::EndSessions(account));
-        }
-        let window = self.window();
-        while self.begun.len() < window && begun.len() < MOST_SETTLED {
-            let Some((next, account)) = self.whose_turn(now, safe) else { break };
-            if self.accounts[account as usize].access(now, safe.on_disk) == Access::Unread {
-                self.read_before(account);
-                begun.push(Begun::Reading);
-                continue;
-            }
-            let from = self.standpoint(next, account);
-            let judged = match self.accounts[account as usize].left() {
-                Some((class, error)) => no_state(class, error),
-                None => states.judge(next, from),
-            };
-            if judged != Judged::Call {
-                self.queue.take(account, chains);
-                begun.push(Begun::Settled { op: next, account, judged });
-                continue;
-            }
-            let errand = Errand::Call(next);
-            let is_repeatable = errand.is_repeatable(states);
-            // A release that was begun is never sent again, so none is begun while it could not go
-            // out, but for the rate.
-            let is_its_turn = self.begun.is_empty() && self.has_room(now, account);
-            if !is_its_turn && !is_repeatable {
-                break;
-            }
-            self.queue.take(account, chains);
-            self.try_door(account);
-            let tries = Tries::begun(from.open);
-            // And what cannot be taken back must not be forgotten even if the power fails.
-            let needs = Needs { on_disk: !is_repeatable, ..needs };
-            self.begun.push_back((needs, Active { errand, account, tries, alone: false }));
-            begun.push(Begun::Call(next));
-        }
-        begun
-    }
-
-    /// Reads all accounts that have operations and were not read in this session, as far as there is
-    /// room. Says whether it began to read one.
-    pub fn survey(&mut self) -> bool {
-        let (window, before) = (self.window(), self.begun.len());
-        for account in 0..u32::try_from(self.accounts.len()).unwrap_or(u32::MAX) {
-            if self.halted.is_some() || self.begun.len() >= window {
-                break;
-            }
-            let is_unread =
-                !self.queue.is_account_done(account) && self.accounts[account as usize].is_to_be_surveyed();
-            let door = self.door(account);
-            if is_unread && (door.is_proven || !door.is_tried) {
-                self.read_before(account);
-            }
-        }
-        self.begun.len() > before
-    }
-
-    /// The operations that may be called, in file order, and from where each is judged: all but those
-    /// of accounts that are left.
-    pub fn to_judge(&self) -> Vec<(u32, Standpoint)> {
-        let accounts = (0u32..).zip(&self.accounts).filter(|(_, account)| account.left().is_none());
-        let ops = accounts.flat_map(|(number, _)| {
-            let ops = self.queue.account_ops(number).iter();
-            ops.map(move |op| (*op, self.standpoint(*op, number)))
-        });
-        let mut ops: Vec<_> = ops.collect();
-        ops.sort_unstable_by_key(|(op, _)| *op);
-        ops
-    }
-
-    /// Whether each account that has operations was read, or cannot be.
-    pub fn is_surveyed(&self) -> bool {
-        let mut accounts = (0u32..).zip(&self.accounts);
-        self.halted.is_some()
-            || accounts.all(|(number, account)| self.queue.is_account_done(number) || account.is_surveyed())
-    }
-
-    /// The operation whose turn it is, and its account: of those that can be called, or whose
-    /// account can be read now.
-    fn whose_turn(&mut self, now: Instant, safe: Safe) -> Option<(u32, u32)> {
-        let Lane { accounts, doors, queue, .. } = self;
-        queue.peek(|number, under_way| {
-            let account = &mut accounts[number as usize];
-            let door = &doors[account.door];
-            (door.is_proven || !door.is_tried)
-                && match account.access(now, safe.on_disk) {
-                    Access::Open => true,
-                    // A reading among calls could miss what they do.
-                    Access::Unread => under_way == 0,
-                    Access::Closed => false,
-                }
-        })
-    }
-
-    fn read_before(&mut self, account: u32) {
-        self.try_door(account);
-        self.accounts[account as usize].begin_reading();
-        self.begun.push_back((Needs { record: 0, on_disk: false }, Active::new(Errand::ReadBefore, account)));
-    }
-
-    fn try_door(&mut self, account: u32) {
-        let door = self.accounts[account as usize].door;
-        self.doors[door].is_tried = true;
-    }
-
-    fn standpoint(&self, op: u32, account: u32) -> Standpoint {
-        let looks_only = matches!(self.door(account).way, Way::Look(_));
-        Standpoint { looks_only, open: self.open.contains(&op) }
-    }
-
     /// How many requests may be on their way now, or when to ask again.
     fn most_at_once(&self, now: Instant) -> Result<usize, Instant> {
         if let Some(until) = self.paused_until.filter(|until| *until > now) {
@@ -558,26 +421,6 @@ impl<'a> Lane<'a> {
             Permit::Wait(until) => Err(until),
             Permit::Normal if self.is_proven() => Ok(self.concurrency.limit()),
             Permit::Normal | Permit::Probe => Ok(1),
-        }
-    }
-
-    fn has_room(&self, now: Instant, account: u32) -> bool {
-        let busy = self.busy();
-        let most = if self.door(account).is_proven { usize::MAX } else { 1 };
-        !self.is_alone && self.most_at_once(now).is_ok_and(|room| busy < room.min(most))
-    }
-
-    /// How many operations may be begun ahead: what a tenth of a second may need.
-    fn window(&self) -> usize {
-        if !self.is_proven() {
-            return usize::from(self.in_flight == 0 && self.retries.is_empty());
-        }
-        // What goes together is begun together.
-        let jobs = self.concurrency.limit() * self.sizer.size();
-        match self.limits.rate.calls_per_second() {
-            None => jobs.min(MOST_AHEAD),
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            Some(rate) => ((rate / 10.0) as usize).clamp(self.sizer.size(), jobs.min(MOST_AHEAD)),
         }
     }
 
@@ -608,101 +451,6 @@ impl<'a> Lane<'a> {
         self.doors[door].is_tried = false;
     }
 
-    /// Counts the outcome of a call; says whether this server's share of failures is now too high.
-    pub fn count(&mut self, status: Status, class: Option<ErrorClass>, aside: Classes) -> bool {
-        if aside.has(class) {
-            return false;
-        }
-        self.ended += 1;
-        self.failed += u64::from(counts_as_error(status, class, aside));
-        self.has_failed_too_often()
-    }
-
-    /// Counts an outcome of this session that a reading has corrected; says the same.
-    pub fn recount(
-        &mut self,
-        was: Status,
-        status: Status,
-        class: Option<ErrorClass>,
-        aside: Classes,
-    ) -> bool {
-        self.failed = self.failed.saturating_sub(u64::from(counts_as_error(was, None, aside)));
-        self.failed += u64::from(counts_as_error(status, class, aside));
-        self.has_failed_too_often()
-    }
-
-    fn has_failed_too_often(&self) -> bool {
-        match self.limits.max_errors {
-            MaxErrors::Percent(percent) if self.ended >= MaxErrors::JUDGED_AFTER => {
-                self.failed * 100 > self.ended * u64::from(percent)
-            }
-            _ => false,
-        }
-    }
-
-    /// Notes a good answer to an account's call, which took so long while so many held a slot.
-    pub fn good(&mut self, account: u32, now: Instant, took: Duration, busy: usize) {
-        self.concurrency.answered(now, took, busy);
-        let door = self.accounts[account as usize].door;
-        self.doors[door].is_proven = true;
-        self.good_answers += 1;
-        self.foreign_in_a_row = 0;
-        self.breaker.good(now);
-        self.outage.good();
-    }
-
-    /// Notes an answer that was not good, after it `took` so long. `wait` is how long its operation
-    /// waits.
-    pub fn bad(
-        &mut self,
-        verdict: &Verdict,
-        wait: Duration,
-        now: Instant,
-        took: Duration,
-        random: &mut fastrand::Rng,
-    ) -> Bad {
-        // Before a pause is set, which is then left out of the outage that begins here.
-        let is_out = self.outage.failed(now, self.limits.max_outage);
-        let mut rest = None;
-        match verdict {
-            Verdict::Throttled { after, .. } => {
-                // Fewer at once is what a full server needs; one that has but one at a time already
-                // can only be given time. A pause for each «no» would cost most of what it can do.
-                let pause = after.or((self.concurrency.limit() == 1).then_some(wait));
-                self.concurrency.pushed_back(now, took);
-                if let Some(pause) = pause.map(|pause| pause.min(LONGEST_PAUSE)) {
-                    self.pause(now, pause);
-                    rest = Some(pause);
-                }
-            }
-            Verdict::Foreign { class, .. } => {
-                self.foreign_in_a_row += 1;
-                if self.foreign_in_a_row >= FOREIGN_HALTS_AFTER {
-                    return Bad::Halt(
-                        *class,
-                        format!("{FOREIGN_HALTS_AFTER} answers in a row were not the API's"),
-                    );
-                }
-            }
-            verdict => {
-                if verdict.is_open() {
-                    self.concurrency.pushed_back(now, took);
-                }
-                rest = self.breaker.failed(now, random);
-            }
-        }
-        if is_out { Bad::Outage } else { Bad::GoOn { rest } }
-    }
-
-    fn pause(&mut self, now: Instant, pause: Duration) {
-        let until = now + pause;
-        let before = self.paused_until.unwrap_or(now).max(now);
-        if until > before {
-            self.outage.leave_out(before, until);
-            self.paused_until = Some(until);
-        }
-    }
-
     /// Sends nothing more in this session.
     pub fn halt(&mut self, class: ErrorClass, reason: String) {
         self.halted = Some((class, reason));
@@ -717,38 +465,9 @@ impl<'a> Lane<'a> {
     }
 }
 
-/// How an operation ends whose account's state is required and could not be read.
-fn no_state(class: ErrorClass, error: &str) -> Judged {
-    let why =
-        format!("the account's state could not be read ({class}: {error}), and --require-state wants it");
-    Judged::End(Status::NotAttempted, Some(ErrorClass::NoState), why)
-}
-
 impl Active {
     /// Something that was not tried yet.
     fn new(errand: Errand, account: u32) -> Active {
         Active { errand, account, tries: Tries::default(), alone: false }
     }
-}
-
-/// What follows from a bad answer for its server.
-#[derive(Debug, PartialEq)]
-pub enum Bad {
-    /// It goes on, perhaps after a rest.
-    GoOn { rest: Option<Duration> },
-    /// It is halted for this reason.
-    Halt(ErrorClass, String),
-    /// It is halted, for it has been out for too long.
-    Outage,
-}
-
-/// The classes that count neither for nor against `--max-errors`: those that the operator tolerates,
-/// and mailboxes that are gone, of which a leaked list is full.
-pub fn left_aside(tolerated: Classes) -> Classes {
-    tolerated.with(ErrorClass::NoSuchMailbox)
-}
-
-/// Whether an outcome counts for `--max-errors`.
-pub fn counts_as_error(status: Status, class: Option<ErrorClass>, aside: Classes) -> bool {
-    matches!(status, Status::Failed | Status::Unknown) && !aside.has(class)
 }

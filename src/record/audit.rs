@@ -10,6 +10,7 @@
 
 mod cells;
 mod evidence;
+mod files;
 mod follow;
 mod summary;
 mod table;

@@ -79,7 +79,7 @@ impl RunDir {
         journal.flush_to_disk().map_err(DirError::io(&path))?;
         summary.chain = Some(journal.chain().to_string());
         if let Some(session) = summary.sessions.last_mut() {
-            session.chain = Some(journal.chain().to_string());
+            session.chain.clone_from(&summary.chain);
         }
         self.write_summary(&summary)?;
         Ok((summary, tally))

@@ -170,7 +170,7 @@ impl Figures {
     pub(super) fn place(&mut self, places: &Places) {
         self.counts.resize(places.list().len() + 1, Counts::default());
         let mut mailboxes = vec![0; self.counts.len()];
-        for id in 0..u32::try_from(self.mailboxes.len()).unwrap_or(u32::MAX) {
+        for id in 0..u32::try_from(places.mailboxes()).unwrap_or(u32::MAX) {
             mailboxes[places.number_of(MailboxId(id)).map_or(0, |place| place as usize + 1)] += 1;
         }
         let names = places.list().iter().map(|place| (place.server.clone(), place.account.clone()));

@@ -4,11 +4,14 @@
 //! and taken up again cannot come to other results than one that was not. It is packed: a run may
 //! have millions of operations, and nearly all of them end alike.
 
+mod slot;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::domain::{ErrorClass, Function, State, Status};
 use crate::job::{Job, MailboxId, Operation, What};
 
+use self::slot::{BEGUN, HOLDS, LACKS, OPEN, SHUTS_LOGIN, Slot, UNCLEAR, UNDER_WAY, UNDONE};
 use super::entry::{Entry, Phase, Session, SessionsEnded, Stamp, StateRead, rows_have};
 use super::places::{Place, Places};
 use super::round_trips::RoundTrips;
@@ -59,40 +62,6 @@ pub struct ServerTotals {
     /// Set if the last session halted it: the class of what is left, and why.
     pub halted: Option<(ErrorClass, String)>,
 }
-
-/// Where one operation stands. There may be ten million of them, so its marks are bits of a byte.
-#[derive(Clone, Copy)]
-struct Slot {
-    /// Start of the first try.
-    started: Stamp,
-    /// Where in the journal the last line with a reason stands, plus one; 0 if there is none.
-    reason_at: u64,
-    /// From the start of the first try to the outcome.
-    duration_ms: u32,
-    attempts: u16,
-    http: u16,
-    mailbox: MailboxId,
-    status: Option<Status>,
-    class: Option<ErrorClass>,
-    /// What was read of its mailbox before it was first begun, or settled without a call.
-    before: State,
-    marks: u8,
-}
-
-/// Begun in a session that has not ended in good order: it may be on its way.
-const UNDER_WAY: u8 = 1;
-/// Some try of it may have had effect without an answer, or a reading, that says so.
-const OPEN: u8 = 1 << 1;
-/// It was called, or may have been.
-const BEGUN: u8 = 1 << 2;
-/// Another run takes it back.
-const UNDONE: u8 = 1 << 3;
-/// It suspends a login.
-const SHUTS_LOGIN: u8 = 1 << 4;
-/// The reading after its last call says that it holds.
-const HOLDS: u8 = 1 << 5;
-/// That reading says that it does not.
-const LACKS: u8 = 1 << 6;
 
 /// One operation's line of the results.
 #[derive(Clone, Debug, PartialEq)]
@@ -203,10 +172,9 @@ impl Ledger {
                     self.note_shut(op);
                 }
                 self.note_proof(holds, lacks);
-                for op in each(holds).chain(each(lacks)).chain(each(unclear)) {
-                    // Nothing was called since: what was read before is what is there.
-                    if let Some(slot) = self.slots.get(op as usize) {
-                        self.after[slot.mailbox.index()] = self.readings[slot.mailbox.index()];
+                for op in each(unclear) {
+                    if let Some(slot) = self.slots.get_mut(op as usize) {
+                        slot.set(UNCLEAR, true);
                     }
                 }
             }
@@ -350,7 +318,7 @@ impl Ledger {
                 Some(Status::Failed) => slot.is(OPEN),
                 _ => false,
             };
-            let was_read = slot.verified().is_some() || self.after[slot.mailbox.index()].was_read();
+            let was_read = slot.is(HOLDS | LACKS | UNCLEAR) || self.after[slot.mailbox.index()].was_read();
             slot.is(BEGUN) && may_have_effect && !was_read
         })
     }
@@ -514,7 +482,11 @@ impl Ledger {
         let before = if is_settled { slot.before } else { self.reading(slot.mailbox) };
         let after = match slot.status {
             Some(Status::Unchanged) => slot.before,
-            _ if slot.is(BEGUN) => self.after[slot.mailbox.index()],
+            _ if slot.is(BEGUN) => match self.after[slot.mailbox.index()] {
+                // A reading before another call has told what became of this one.
+                State::NEVER if slot.verified().is_some() => self.reading(slot.mailbox),
+                after => after,
+            },
             _ => State::NEVER,
         };
         Standing {
@@ -578,214 +550,5 @@ fn each(rows: &[(u32, u32)]) -> impl Iterator<Item = u32> {
     rows.iter().flat_map(|(first, last)| *first..=*last)
 }
 
-impl Slot {
-    /// Whether it has any of these marks.
-    fn is(&self, marks: u8) -> bool {
-        self.marks & marks != 0
-    }
-
-    fn set(&mut self, marks: u8, on: bool) {
-        self.marks = if on { self.marks | marks } else { self.marks & !marks };
-    }
-
-    /// What the reading after its last call says of it.
-    fn verified(&self) -> Option<bool> {
-        self.is(HOLDS | LACKS).then_some(self.is(HOLDS))
-    }
-
-    /// Keeps what was read of its mailbox, unless a call of it may have changed that already.
-    fn keep_before(&mut self, readings: &[State]) {
-        if !self.is(BEGUN) {
-            self.before = readings[self.mailbox.index()];
-        }
-    }
-
-    fn begin(&mut self) {
-        self.set(UNDER_WAY | BEGUN, true);
-        self.set(HOLDS | LACKS, false);
-        self.status = None;
-        self.class = None;
-        self.set(UNDONE, false);
-    }
-
-    fn end(&mut self, status: Status, class: Option<ErrorClass>) {
-        self.status = Some(status);
-        self.class = class;
-        self.reason_at = 0;
-        let is_open = match status {
-            Status::Unknown => true,
-            // It was left, or a later try failed: what an earlier one did nobody has said.
-            Status::Failed | Status::NotAttempted | Status::Blocked => self.is(OPEN),
-            _ => false,
-        };
-        self.set(OPEN, is_open);
-        self.set(UNDER_WAY, false);
-    }
-
-    /// Its session has ended in good order: what was begun and never tried was not sent.
-    fn leave(&mut self) {
-        self.set(UNDER_WAY, false);
-        let was_sent = self.attempts > 0 || self.is(OPEN) || self.status.is_some();
-        self.set(BEGUN, self.is(BEGUN) && was_sent);
-    }
-
-    fn note_attempt(&mut self, at: Stamp, ms: u32) {
-        if self.attempts == 0 {
-            self.started = at;
-        }
-        self.attempts = self.attempts.saturating_add(1);
-        self.duration_ms = at.since(self.started).saturating_add(ms);
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::super::entry::{Attempt, Ended};
-    use super::*;
-    use crate::job::{InputOptions, Source, read};
-
-    fn job() -> Job {
-        let rows = "email,action,channel\na@example.com,suspend,login\nb@example.com,release,outgoing\n";
-        read(&Source::bytes(rows), &InputOptions::default()).unwrap()
-    }
-
-    fn session() -> Entry {
-        Entry::Session(Session { servers: vec!["web01".into()], ..Session::default() })
-    }
-
-    fn close() -> Entry {
-        Entry::Close { at: Stamp(0), code: 130, results: String::new(), unfinished: None, report: None }
-    }
-
-    fn attempt(op: u32, class: ErrorClass, open: bool) -> Entry {
-        let error = "e".into();
-        Entry::Try(Attempt { at: Stamp(10), op, server: 0, ms: 5, class, http: None, open, error })
-    }
-
-    fn ended(op: u32, status: Status) -> Entry {
-        let (server, error) = (Some(0), "".into());
-        Entry::End(Ended {
-            at: Stamp(40),
-            op,
-            server,
-            ms: Some(2),
-            status,
-            class: None,
-            http: Some(200),
-            error,
-        })
-    }
-
-    fn standing(entries: &[Entry], op: u32) -> Standing {
-        let mut ledger = Ledger::new(&job());
-        for (at, entry) in (0u64..).zip(entries) {
-            ledger.apply(entry, at);
-        }
-        let (account, mailboxes) = ("exampleu".to_owned(), vec![(0, 1)]);
-        ledger.apply(&Entry::Route { at: Stamp(0), server: 0, account, mailboxes }, 0);
-        ledger.standing(&job(), op)
-    }
-
-    #[test]
-    fn an_operation_takes_32_bytes_and_its_mailbox_2() {
-        assert_eq!((size_of::<Slot>(), size_of::<State>()), (32, 1));
-    }
-
-    #[test]
-    fn tries_add_up_over_sessions_and_the_time_counts_from_the_first() {
-        let begin = Entry::Begin { at: Stamp(9), ops: vec![0] };
-        let entries = [
-            session(),
-            begin.clone(),
-            attempt(0, ErrorClass::Timeout, true),
-            close(),
-            session(),
-            begin,
-            ended(0, Status::Ok),
-        ];
-        let standing = standing(&entries, 0);
-        assert_eq!((standing.status, standing.class, standing.attempts), (Status::Ok, None, 2));
-        assert_eq!((standing.started, standing.duration_ms), (Some(Stamp(10)), Some(32)));
-        assert_eq!(standing.reason, Reason::None);
-    }
-
-    #[test]
-    fn what_was_on_its_way_when_a_session_was_killed_may_have_had_effect() {
-        let begin = Entry::Begin { at: Stamp(9), ops: vec![1] };
-        let killed = standing(&[session(), begin.clone(), session()], 1);
-        assert_eq!((killed.status, killed.class), (Status::Unknown, Some(ErrorClass::Interrupted)));
-        let closed = standing(&[session(), begin, close(), session()], 1);
-        assert_eq!((closed.status, closed.class), (Status::NotAttempted, Some(ErrorClass::Interrupted)));
-    }
-
-    #[test]
-    fn a_halt_is_the_reason_of_what_it_left_and_the_refused_one_keeps_the_servers_words() {
-        let halt = |class| Entry::Halt { at: Stamp(0), server: 0, class, reason: "halted".into() };
-        let entries = [session(), attempt(0, ErrorClass::Auth, false), halt(ErrorClass::Auth)];
-        let refused = standing(&entries, 0);
-        assert_eq!((refused.status, refused.class), (Status::NotAttempted, Some(ErrorClass::Auth)));
-        assert_eq!(refused.reason, Reason::Journal(1));
-        assert_eq!(standing(&entries, 1).reason, Reason::Text("halted".into()));
-        let next = standing(&[&entries[..], &[session()]].concat(), 1);
-        assert_eq!(next.class, Some(ErrorClass::Interrupted), "a halt is over with its session");
-    }
-
-    #[test]
-    fn unrouted_is_over_once_it_has_a_place_and_stays_so_long_as_it_has_none() {
-        let unrouted = Entry::End(Ended {
-            class: Some(ErrorClass::Unrouted),
-            server: None,
-            ms: None,
-            error: "nobody has it".into(),
-            ..match ended(0, Status::NotAttempted) {
-                Entry::End(ended) => ended,
-                _ => unreachable!(),
-            }
-        });
-        let mut ledger = Ledger::new(&job());
-        for entry in [session(), unrouted, close(), session()] {
-            ledger.apply(&entry, 7);
-        }
-        let left_alone = ledger.standing(&job(), 0);
-        assert_eq!((left_alone.status, left_alone.class), (Status::NotAttempted, Some(ErrorClass::Unrouted)));
-        assert_eq!(left_alone.reason, Reason::Journal(7));
-        let (account, mailboxes) = ("exampleu".to_owned(), vec![(0, 0)]);
-        ledger.apply(&Entry::Route { at: Stamp(0), server: 0, account, mailboxes }, 8);
-        let (class, reason) = (ErrorClass::Auth, "refused".to_owned());
-        ledger.apply(&Entry::Halt { at: Stamp(0), server: 0, class, reason }, 9);
-        let halted = ledger.standing(&job(), 0);
-        assert_eq!((halted.status, halted.class), (Status::NotAttempted, Some(ErrorClass::Auth)));
-        assert_eq!(halted.reason, Reason::Text("refused".into()));
-    }
-
-    #[test]
-    fn what_is_taken_back_is_known_with_who_does_until_it_is_begun_again() {
-        let undone = |by: &str, ops| {
-            let (by, dir) = (by.to_owned(), format!("/runs/{by}"));
-            Entry::Undone { at: Stamp(50), by, dir, ops }
-        };
-        let mut ledger = Ledger::new(&job());
-        let apply = |ledger: &mut Ledger, entry: Entry| ledger.apply(&entry, 0);
-        for entry in [session(), ended(0, Status::Ok), undone("first", vec![(0, 0)])] {
-            apply(&mut ledger, entry);
-        }
-        let by = |ledger: &Ledger, op| ledger.undone_by(op).map(|undo| undo.by.clone());
-        assert_eq!((by(&ledger, 0).as_deref(), by(&ledger, 1)), (Some("first"), None));
-        apply(&mut ledger, undone("second", vec![(0, 1)]));
-        assert_eq!(by(&ledger, 0).as_deref(), Some("second"));
-        assert_eq!(ledger.ended(0), Some((Status::Ok, None)), "it stays as it was");
-        apply(&mut ledger, Entry::Begin { at: Stamp(60), ops: vec![0] });
-        assert!(!ledger.is_undone(0) && by(&ledger, 0).is_none() && ledger.is_undone(1));
-    }
-
-    #[test]
-    fn taken_up_again_it_has_not_ended() {
-        let begin = Entry::Begin { at: Stamp(9), ops: vec![0] };
-        let mut ledger = Ledger::new(&job());
-        for entry in [session(), ended(0, Status::Failed), close(), session(), begin] {
-            ledger.apply(&entry, 0);
-        }
-        assert_eq!(ledger.ended(0), None);
-        assert_eq!(ledger.servers()[0].requests, 1);
-    }
-}
+mod tests;

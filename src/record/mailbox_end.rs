@@ -6,11 +6,14 @@ use super::entry::Stamp;
 use super::line::Line;
 use crate::domain::{ErrorClass, Flag, Flags, Function, Status};
 
-/// What a run wanted of a mailbox's flags, and how far it came. Small, since there may be millions.
+/// What a run wanted of a mailbox's flags, and how far it came. Eight bytes, since there may be
+/// millions.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct MailboxEnd {
-    flags: Flags<Option<Mark>>,
-    since: Stamp,
+    /// A [`Mark`] each, in one byte; 0 if nothing was wanted.
+    flags: Flags<u8>,
+    /// Whole seconds since 1970, which this can count until 2106.
+    since_s: u32,
 }
 
 /// One flag that the run was to set.
@@ -62,26 +65,26 @@ impl MailboxEnd {
         if stage == Stage::Done
             && let Some(ended) = line.ended()
         {
-            self.since = self.since.max(ended);
+            self.since_s = self.since_s.max(u32::try_from(ended.0 / 1000).unwrap_or(0));
         }
         let target = function.target();
-        self.flags[target.flag] = Some(Mark { on: target.on, stage, class: line.class });
+        self.flags[target.flag] = Mark { on: target.on, stage, class: line.class }.packed();
     }
 
     /// What was wanted of a flag; `None` if nothing was.
     pub fn mark(&self, flag: Flag) -> Option<Mark> {
-        self.flags[flag]
+        Mark::unpacked(self.flags[flag])
     }
 
     /// All that was wanted.
     pub fn marks(&self) -> impl Iterator<Item = (Flag, Mark)> {
         let flags = [Flag::Login, Flag::Incoming, Flag::Outgoing, Flag::Held];
-        flags.into_iter().filter_map(|flag| Some((flag, self.flags[flag]?)))
+        flags.into_iter().filter_map(|flag| Some((flag, self.mark(flag)?)))
     }
 
-    /// When the last of what is done was done, if a call was needed for it.
+    /// When the last of what is done was done, to the second, if a call was needed for it.
     pub fn since(&self) -> Option<Stamp> {
-        (self.since != Stamp::default()).then_some(self.since)
+        (self.since_s != 0).then(|| Stamp(i64::from(self.since_s) * 1000))
     }
 
     /// Whether something of it was to be shut.
@@ -98,6 +101,44 @@ impl MailboxEnd {
             (0, _, 0) => Some(Extent::Nothing),
             (0, _, _) => Some(Extent::Unclear),
             (_, _, _) => Some(Extent::Partly),
+        }
+    }
+}
+
+/// Stages of a mark, in the order in which they are packed.
+const STAGES: [Stage; 3] = [Stage::Done, Stage::Undone, Stage::Unclear];
+
+impl Mark {
+    /// The mark in a byte that is not 0.
+    fn packed(self) -> u8 {
+        let stage = STAGES.iter().position(|stage| *stage == self.stage).unwrap_or_default();
+        let class = self.class.map_or(0, |class| class as usize + 1);
+        let packed = 1 + usize::from(self.on) + 2 * (stage + STAGES.len() * class);
+        u8::try_from(packed).unwrap_or(u8::MAX)
+    }
+
+    fn unpacked(byte: u8) -> Option<Mark> {
+        let packed = usize::from(byte).checked_sub(1)?;
+        let (stage, class) = (packed / 2 % STAGES.len(), packed / 2 / STAGES.len());
+        let class = class.checked_sub(1).and_then(|class| ErrorClass::ALL.get(class).copied());
+        Some(Mark { on: packed % 2 == 1, stage: STAGES[stage], class })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mark_fits_into_a_byte_and_comes_out_again() {
+        assert_eq!(size_of::<MailboxEnd>(), 8);
+        assert_eq!(Mark::unpacked(0), None);
+        let classes = ErrorClass::ALL.iter().copied().map(Some).chain([None]);
+        for class in classes {
+            for (on, stage) in [true, false].into_iter().flat_map(|on| STAGES.map(|stage| (on, stage))) {
+                let mark = Mark { on, stage, class };
+                assert_eq!(Mark::unpacked(mark.packed()), Some(mark));
+            }
         }
     }
 }

@@ -80,6 +80,8 @@ pub struct Overview {
     pub left: u64,
     /// Those of them that a halted or silent server holds up: this session will not do them.
     pub held_up: u64,
+    /// Those of them that nothing holds up and that have no class of their own.
+    pub waiting: u64,
     /// How many of the done ones have each status; only statuses that occurred.
     pub counts: BTreeMap<Status, u64>,
     /// How many of the done ones that did not end well have each class.
@@ -230,6 +232,7 @@ impl Overview {
             done: 0,
             left: 0,
             held_up: 0,
+            waiting: 0,
             counts: BTreeMap::new(),
             classes: BTreeMap::new(),
             left_classes: BTreeMap::new(),
@@ -244,6 +247,10 @@ impl Overview {
             let server = number.and_then(|number| of_places.get(number as usize).copied().flatten());
             let server = server.and_then(|server| servers.get_mut(server));
             let ended = match operation.what {
+                // What a resume would say of it.
+                What::Call(_) if ledger.is_undone(op) && is_waiting(ledger.ended(op)) => {
+                    Some((Status::Blocked, Some(ErrorClass::Undone)))
+                }
                 What::Call(_) => ledger.ended(op),
                 What::Duplicate(_) => Some((Status::Duplicate, None)),
                 What::Invalid => Some((Status::Invalid, Some(ErrorClass::InvalidRow))),
@@ -286,6 +293,7 @@ impl Overview {
             done: summary.operations.saturating_sub(left),
             left,
             held_up: 0,
+            waiting: left,
             counts,
             classes,
             left_classes: BTreeMap::new(),
@@ -302,11 +310,12 @@ impl Overview {
         // What the servers are asked about again has forgotten that it had none.
         let is_unrouted = matches!(ended, Some((_, Some(ErrorClass::Unrouted))));
         let is_halted = server.as_ref().is_some_and(|server| server.halted.is_some());
-        self.held_up += u64::from(is_left && (is_unrouted || is_halted));
         if is_left {
             self.left += 1;
-            if let Some((_, Some(class))) = ended {
-                *self.left_classes.entry(class).or_default() += 1;
+            self.held_up += u64::from(is_unrouted || is_halted);
+            match ended {
+                Some((_, Some(class))) => *self.left_classes.entry(class).or_default() += 1,
+                _ => self.waiting += u64::from(!is_halted),
             }
         } else if let Some((status, class)) = ended {
             self.done += 1;

@@ -30,6 +30,11 @@ impl Places {
         Places { of: vec![NOWHERE; mailboxes], ..Places::default() }
     }
 
+    /// How many mailboxes have a place or might have one.
+    pub fn mailboxes(&self) -> usize {
+        self.of.len()
+    }
+
     /// The number of a place, a new one if it has none yet.
     pub fn number(&mut self, server: &str, account: &str) -> u32 {
         let place = Place { server: server.to_owned(), account: account.to_owned() };

@@ -157,7 +157,9 @@ impl Material<'_> {
     pub fn tell(&self, mut each: impl FnMut(&Line<'_>) -> io::Result<()>) -> io::Result<Tally> {
         let (overtaken, passed_over) = (self.overtaken(), passed_over(self.tolerated));
         let starts = self.ledger().map(Ledger::starts).unwrap_or_default();
-        let figures = Figures::new(self.job.mailboxes.len(), starts);
+        // Where nothing was sent, nothing has become of any mailbox.
+        let mailboxes = if self.ledger().is_some() { self.job.mailboxes.len() } else { 0 };
+        let figures = Figures::new(mailboxes, starts);
         let mut tally = Tally { figures, ..Tally::default() };
         self.each_line(|line| {
             each(&line)?;

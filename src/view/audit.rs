@@ -149,3 +149,82 @@ impl Audit {
         lines
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::SessionEnd;
+
+    fn finding(file: &'static str, verdict: Verdict, line: Option<u64>, says: &str) -> Finding {
+        Finding { file, verdict, line, says: says.into() }
+    }
+
+    fn example() -> (Audit, AuditCommands) {
+        let end = SessionEnd {
+            session: 1,
+            operator: "anna".into(),
+            at: "2026-08-01T12:41:40.000Z".into(),
+            exit_code: 0,
+            chain: "0123456789abcdef0123456789abcdef".into(),
+        };
+        let found = Audit {
+            run_id: "leak".into(),
+            sound: false,
+            ended: true,
+            files: vec![
+                finding("journal.jsonl", Verdict::Ok, None, "53 lines, 1 session"),
+                finding("results.csv", Verdict::Altered, Some(1204), "status is “ok” and was “failed”"),
+            ],
+            sessions: vec![end],
+            lines: 53,
+            expected: None,
+            in_use: false,
+            can_rewrite: true,
+            can_resume: false,
+            unvouched: vec!["sandbox.json".into()],
+        };
+        let commands = AuditCommands {
+            rewrite: "mailsweep audit leak --rewrite-results".into(),
+            resume: "mailsweep resume leak".into(),
+        };
+        (found, commands)
+    }
+
+    #[test]
+    fn it_says_of_each_file_how_it_is_and_ends_with_what_to_type() {
+        let (found, commands) = example();
+        let text = "\
+Audit of leak:
+  journal.jsonl  ok       53 lines, 1 session
+  results.csv    ALTERED  line 1,204: status is “ok” and was “failed”
+Nothing vouches for: sandbox.json
+Not all is as it was written; ended 2026-08-01T12:41:40.000Z with code 0
+Chain hash 0123456789abcdef0123456789abcdef
+The journal is whole, so the results can be written again from it, over the file:
+  mailsweep audit leak --rewrite-results
+";
+        assert_eq!(audit(&found, &commands, Style::PLAIN, 80), text);
+        let quiet = "\
+mailsweep audit: leak: Not all is as it was written; ended 2026-08-01T12:41:40.000Z with code 0
+results.csv ALTERED: line 1,204: status is “ok” and was “failed”
+The journal is whole, so the results can be written again from it, over the file:
+  mailsweep audit leak --rewrite-results
+";
+        assert_eq!(audit_quiet(&found, &commands), quiet);
+        let well = Audit { sound: true, can_rewrite: false, ..found };
+        assert_eq!(audit_quiet(&well, &commands), "");
+        assert!(audit(&well, &commands, Style::PLAIN, 80).contains("cannot be excluded"));
+    }
+
+    #[test]
+    fn foreign_words_cannot_move_the_cursor() {
+        let (mut found, mut commands) = example();
+        found.run_id = "a\u{1b}[2J\r".into();
+        found.files[1].says = "x\u{9b}2J\u{202e}\ny".into();
+        found.unvouched = vec!["\u{7}b".into(); 9];
+        commands.rewrite = "mailsweep\u{1b}[2J".into();
+        for text in [audit(&found, &commands, Style::PLAIN, 80), audit_quiet(&found, &commands)] {
+            assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+        }
+    }
+}

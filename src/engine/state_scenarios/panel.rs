@@ -10,7 +10,7 @@ use futures::future::LocalBoxFuture;
 use tokio::time::Instant;
 
 use crate::domain::{ErrorClass, Function, State};
-use crate::uapi::{Answer, Found, Question, Reader, Reading, Transport, Verdict};
+use crate::uapi::{Answer, Found, Item, Question, Reader, Reading, Together, Transport, Verdict};
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -237,11 +237,12 @@ impl Panel {
         }
     }
 
-    async fn answer(&self, account: &str, what: What) -> Verdict {
+    /// What is to come of a request, and its place among those that were seen.
+    fn meet(&self, account: &str, what: &What) -> (usize, Fate) {
         let number = self.seen.borrow().len();
-        let asked = Asked { number, account, what: &what };
+        let asked = Asked { number, account, what };
         let mut fate = (self.behaviour.borrow_mut())(&asked);
-        if let What::Call(_, mailbox) = &what
+        if let What::Call(_, mailbox) = what
             && !self.flags.borrow().get(account).is_some_and(|own| own.contains_key(mailbox))
             && fate.verdict == Verdict::Done
         {
@@ -256,18 +257,62 @@ impl Panel {
             verdict: fate.verdict.clone(),
         };
         self.seen.borrow_mut().push(seen);
-        let takes_effect = |when| {
-            if let What::Call(function, mailbox) = &what
-                && fate.effect == when
-            {
-                self.take_effect(*function, mailbox);
-            }
-        };
-        takes_effect(Effect::AtOnce);
+        (number, fate)
+    }
+
+    fn has_effect(&self, what: &What, fate: &Fate, when: Effect) {
+        if let What::Call(function, mailbox) = what
+            && fate.effect == when
+        {
+            self.take_effect(*function, mailbox);
+        }
+    }
+
+    async fn answer(&self, account: &str, what: What) -> Verdict {
+        let (number, fate) = self.meet(account, &what);
+        self.has_effect(&what, &fate, Effect::AtOnce);
         tokio::time::sleep(fate.takes).await;
-        takes_effect(Effect::WithAnswer);
+        self.has_effect(&what, &fate, Effect::WithAnswer);
         self.seen.borrow_mut()[number].until = Some(Instant::now());
         fate.verdict
+    }
+
+    /// Several calls in one request: the first one's fate is the request's. If that is answered, the
+    /// others are run one after the other, up to one that has no answer of its own.
+    async fn answer_together(&self, items: &[Item<'_>]) -> Together {
+        let whats = items.iter().map(|item| What::Call(item.function, item.mailbox.to_owned()));
+        let whats: Vec<What> = whats.collect();
+        let met: Vec<(usize, Fate)> =
+            items.iter().zip(&whats).map(|(item, what)| self.meet(item.account, what)).collect();
+        let is_answered = |fate: &Fate| matches!(fate.verdict, Verdict::Done | Verdict::Rejected { .. });
+        let whole = if is_answered(&met[0].1) { Verdict::Done } else { met[0].1.verdict.clone() };
+        let run = match whole {
+            Verdict::Done => met.iter().take_while(|(_, fate)| is_answered(fate)).count(),
+            _ => met.len(),
+        };
+        let had_effect = |when| {
+            let may = whole == Verdict::Done || whole.is_open();
+            whats.iter().zip(&met).take(run).filter(|_| may).for_each(|(what, (_, fate))| {
+                self.has_effect(what, fate, when);
+            });
+        };
+        had_effect(Effect::AtOnce);
+        tokio::time::sleep(met.iter().map(|(_, fate)| fate.takes).max().unwrap_or_default()).await;
+        had_effect(Effect::WithAnswer);
+        for (place, (number, fate)) in met.iter().enumerate() {
+            let seen = &mut self.seen.borrow_mut()[*number];
+            seen.until = Some(Instant::now());
+            seen.verdict = match &whole {
+                Verdict::Done if place < run => fate.verdict.clone(),
+                Verdict::Done => Fate::broken(Effect::Never).verdict,
+                whole => whole.clone(),
+            };
+        }
+        let verdicts =
+            met.iter().enumerate().map(|(place, (_, fate))| (place < run).then(|| fate.verdict.clone()));
+        let verdicts = if whole == Verdict::Done { verdicts.collect() } else { vec![None; met.len()] };
+        let reached = (whole == Verdict::Done).then_some(run);
+        Together { http_status: None, verdict: whole, verdicts, reached, refusal: None }
     }
 }
 
@@ -311,6 +356,10 @@ impl Transport for Panel {
             Answer { http_status: (verdict == Verdict::Done).then_some(200), verdict }
         }
         .boxed_local()
+    }
+
+    fn call_together<'b>(&'b self, items: &'b [Item<'b>]) -> LocalBoxFuture<'b, Together> {
+        self.answer_together(items).boxed_local()
     }
 
     fn end_sessions<'b>(&'b self, account: &'b str) -> LocalBoxFuture<'b, Answer> {

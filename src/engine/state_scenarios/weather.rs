@@ -12,6 +12,8 @@ use super::panel::{Asked, Effect, Fate, Panel, What, place};
 use super::tale::{How, Tale, limits};
 use crate::domain::{Flag, Function, State, Status};
 use crate::engine::{Checks, Limits, Signal};
+use crate::job::What as Meant;
+use crate::record::{Entry, Phase};
 
 const SEEDS: u64 = 300;
 
@@ -105,7 +107,8 @@ fn checks(manner: Manner, random: &mut fastrand::Rng) -> Checks {
 fn some_limits(random: &mut fastrand::Rng) -> Limits {
     let rate = ["none", "5/s", "100/s"][random.usize(0..3)];
     let max_errors = ["50%", "100%", "3"][random.usize(0..3)].parse().unwrap();
-    Limits { retries: random.u32(0..5), max_errors, ..limits(rate, random.u32(1..9)) }
+    let batch = ["1", "1", "5", "auto"][random.usize(0..4)].parse().unwrap();
+    Limits { retries: random.u32(0..5), max_errors, batch, ..limits(rate, random.u32(1..9)) }
 }
 
 /// What the job's last operation on each flag wants.
@@ -200,6 +203,20 @@ fn judge(seed: u64, tale: &Tale, panels: &[Panel], servers: &[Vec<(String, State
     let now: BTreeMap<String, State> = panels.iter().flat_map(Panel::flags).collect();
     let wanted = wanted(tale);
     let standings = tale.standings();
+    let of = |operation: &crate::job::Operation| {
+        let flag = operation.function().unwrap().target().flag;
+        ((tale.job.mailboxes.get(operation.mailbox), flag), operation.row)
+    };
+    let is_called = |operation: &&crate::job::Operation| matches!(operation.what, Meant::Call(_));
+    let last_on: HashMap<_, u32> = tale.job.operations.iter().filter(is_called).map(of).collect();
+    // Accounts that once could not be read after their calls: that is not tried again.
+    let failed = |entry: &Entry| match entry {
+        Entry::State(read) if read.phase == Phase::After && read.class.is_some() => {
+            Some(read.account.clone())
+        }
+        _ => None,
+    };
+    let unread: HashSet<String> = tale.entries.iter().filter_map(failed).collect();
     let mut first_on = HashMap::new();
     // A release that may have gone out is not sent again, so the flag may stay as it is; and so may one
     // that was accepted, and could not be read afterwards.
@@ -209,6 +226,7 @@ fn judge(seed: u64, tale: &Tale, panels: &[Panel], servers: &[Vec<(String, State
         let function = operation.function().unwrap();
         let target = function.target();
         let what = format!("seed {seed}: {mailbox} {}: {standing:?}", function.uapi_name());
+        let is_unread = !manner.after || manner.blind || unread.contains(place(mailbox).0);
         let is_first = *first_on.entry((mailbox, target.flag)).or_insert(operation.row) == operation.row;
         let Some(before) = original.get(mailbox) else {
             let may_be_open = !function.is_repeatable() && standing.status == Status::Unknown;
@@ -217,7 +235,10 @@ fn judge(seed: u64, tale: &Tale, panels: &[Panel], servers: &[Vec<(String, State
             continue;
         };
         match standing.status {
+            // Without a reading afterwards nobody knows what an accepted call came to.
             Status::Ok if standing.verified.is_none() => {
+                let is_last = last_on[&(mailbox, target.flag)] == operation.row;
+                assert!(is_unread || !is_last, "{what}: it was never looked at");
                 excused.insert((mailbox, target.flag));
             }
             Status::Ok | Status::Unchanged | Status::Superseded | Status::Duplicate => {}

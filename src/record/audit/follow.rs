@@ -34,8 +34,6 @@ pub(super) struct Followed {
     pub(super) met: Option<Met>,
     /// Where it is as the summary has it.
     pub(super) vouched: Option<Met>,
-    /// What it is behind the last sound line.
-    pub(super) chain: Chain,
 }
 
 /// The end of a session, and what it says.
@@ -95,7 +93,6 @@ pub(super) fn follow(file: &File, seed: Chain, job: Option<&Job>, wanted: Wanted
             stop: None,
             met: None,
             vouched: None,
-            chain: seed,
         },
         held_back: Vec::new(),
         version: String::new(),
@@ -143,7 +140,6 @@ struct Follower {
 impl Follower {
     fn note(&mut self, entry: Entry, at: u64, chain: Chain) {
         let Follower { followed, held_back, version, wanted } = self;
-        followed.chain = chain;
         note(&mut followed.sessions, &entry, chain);
         followed.lines += 1;
         followed.behind += 1;

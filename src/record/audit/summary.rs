@@ -72,7 +72,8 @@ impl Remembered {
             Remembered::Read { text, summary } => (text, summary),
         };
         if let Some(lost) = self.lost(followed) {
-            let says = format!("speaks of an end that the journal does not have ({lost})");
+            let says =
+                format!("speaks of an end that the journal does not have, as far as it is sound ({lost})");
             return finding(Verdict::Doubtful, says);
         }
         let chains = |sessions: &[SessionFigures]| -> Vec<Option<String>> {

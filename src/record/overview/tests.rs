@@ -62,7 +62,7 @@ fn a_run_is_told_from_its_first_line_to_its_last() {
     assert_eq!(begun.counts, [(Status::Duplicate, 1)].into());
 
     let halted = &seen[2];
-    assert_eq!((halted.done, halted.left, halted.held_up), (3, 2, 1));
+    assert_eq!((halted.done, halted.left, halted.held_up, halted.waiting), (3, 2, 1, 1));
     assert_eq!(halted.classes, [(ErrorClass::Api, 1)].into());
     let [one, two] = halted.servers.as_slice() else { panic!("{:?}", halted.servers) };
     assert_eq!((one.operations, one.done, one.failed, one.left), (4, 3, 1, 1));
@@ -103,7 +103,7 @@ fn what_a_run_left_out_is_done_and_what_had_no_server_is_left() {
     assert_eq!((seen[0].done, seen[0].left), (2, 3));
     assert_eq!(seen[0].classes, [(ErrorClass::Excluded, 1)].into());
     assert_eq!(seen[0].left_classes, [(ErrorClass::NoState, 1)].into());
-    assert_eq!(seen[0].held_up, 0);
+    assert_eq!((seen[0].held_up, seen[0].waiting), (0, 2));
     let unrouted = ended(0, 1, Status::NotAttempted, Some(ErrorClass::Unrouted));
     let (_, seen) = overviews(&[&[session(7), unrouted], &[close(1)], &[session(8)]]);
     assert_eq!((seen[0].left, seen[0].held_up), (4, 1));

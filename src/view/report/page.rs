@@ -11,7 +11,7 @@ use super::tables::{
 use super::text::{meaning, moment, share, tone, took};
 use super::{SCRIPT, STYLE, policy};
 use crate::domain::{Action, Channel, ErrorClass, Status};
-use crate::record::{Extents, Report, RoundTrips, Stamp};
+use crate::record::{Extents, Report, RoundTrips, Stamp, Summary};
 use crate::view::guidance::guidance;
 use crate::view::summary::{by_number, headline};
 use crate::view::words::{count, counted, shown};
@@ -214,19 +214,30 @@ impl Page {
     }
 }
 
+/// How many operations ended as wanted, how many were left out on purpose, and how many are neither.
+fn sides(summary: &Summary) -> (u64, u64, u64) {
+    let good: u64 = summary.counts.iter().filter(|(status, _)| status.is_good()).map(|(_, n)| n).sum();
+    let excluded = summary.error_classes.get(&ErrorClass::Excluded).copied().unwrap_or(0);
+    (good, excluded, summary.operations.saturating_sub(good + excluded))
+}
+
 fn verdict(report: &Report<'_>) -> Verdict {
     let Report { facts, summary, .. } = *report;
-    let good: u64 = summary.counts.iter().filter(|(s, _)| s.is_good()).map(|(_, n)| n).sum();
-    let other = summary.operations - good;
+    let (good, excluded, other) = sides(summary);
     let operations = counted(summary.operations, "operation", "operations");
     let sentence = if summary.operations == 0 {
         "There was nothing to do.".to_owned()
     } else if facts.dry_run {
         format!("{operations}. This was a rehearsal: no server was asked or changed.")
-    } else if other == 0 {
+    } else if other == 0 && excluded == 0 {
         format!("{operations}, and every mailbox is in its wanted state.")
     } else {
-        format!("{operations}: {} as wanted, {} not. Below is which, and why.", count(good), count(other))
+        let left_out = match excluded {
+            0 => String::new(),
+            some => format!(", {} left out on purpose", count(some)),
+        };
+        let below = if other > 0 { " Below is which, and why." } else { "" };
+        format!("{operations}: {} as wanted, {} not{left_out}.{below}", count(good), count(other))
     };
     let (tone, headline) = if facts.dry_run {
         ("plain", "Rehearsal".to_owned())
@@ -247,8 +258,8 @@ fn tiles(report: &Report<'_>) -> Vec<Tile> {
     let Report { facts, summary, tally, .. } = *report;
     let of = |part: u64, whole: u64| format!("of {} ({})", count(whole), share(part, whole));
     let tone = |part: u64, whole: u64| if part == whole { "good" } else { "plain" };
-    let good: u64 = summary.counts.iter().filter(|(s, _)| s.is_good()).map(|(_, n)| n).sum();
-    let all = summary.operations;
+    let (good, excluded, other) = sides(summary);
+    let all = summary.operations - excluded;
     if facts.dry_run {
         let planned = summary.counts.get(&Status::Planned).copied().unwrap_or(0);
         let note = of(planned, all);
@@ -261,9 +272,8 @@ fn tiles(report: &Report<'_>) -> Vec<Tile> {
         tone: tone(good, all),
     };
     let mut tiles = vec![wanted];
-    if good < all {
-        let note = of(all - good, all);
-        tiles.push(Tile { label: "Not as wanted", value: count(all - good), note, tone: "bad" });
+    if other > 0 {
+        tiles.push(Tile { label: "Not as wanted", value: count(other), note: of(other, all), tone: "bad" });
     }
     for (contained, label) in [(true, "Mailboxes contained"), (false, "Mailboxes restored")] {
         let extents = tally.figures.extents(contained);

@@ -270,3 +270,28 @@ fn a_run_that_has_not_ended_says_so() {
     assert!(page.contains("Has not ended: its last session was killed, or is still at work"));
     assert!(!page.contains("<dt>Ended</dt>"));
 }
+
+#[test]
+fn what_was_left_out_on_purpose_is_no_failure() {
+    let mut run = MadeUp::new(&rows(3));
+    run.ends(0, 10, Status::Ok, None, "");
+    for op in [1, 2] {
+        let (at, class) = (crate::record::Stamp(0), Some(ErrorClass::Excluded));
+        let (server, ms, http, error) = (None, None, None, "--only".into());
+        let status = Status::NotAttempted;
+        run.note(crate::record::Entry::End(crate::record::Ended {
+            at,
+            op,
+            server,
+            ms,
+            status,
+            class,
+            http,
+            error,
+        }));
+    }
+    let page = page(&run);
+    assert!(page.contains("3 operations: 1 as wanted, 0 not, 2 left out on purpose.<"), "{page}");
+    assert!(page.contains("There are none.") && !page.contains("Not as wanted"));
+    assert!(page.contains(">of 1 (100 %)<"));
+}

@@ -29,6 +29,7 @@ fn example() -> RunStatus {
         done: 12_350,
         left: 12_650,
         held_up: 4_990,
+        waiting: 7_660,
         counts: [(Status::Ok, 12_307), (Status::Failed, 40), (Status::NotAttempted, 3)].into(),
         classes: [(ErrorClass::NoSuchMailbox, 40), (ErrorClass::Excluded, 3)].into(),
         left_classes: Default::default(),
