@@ -326,6 +326,9 @@ fn check_ops(ops: &[u32], count: usize) -> Result<(), String> {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::super::testing::{Run, begin, close, session, write};
     use super::*;

@@ -94,6 +94,3 @@ impl RunDir {
         File::open(self.file(JOURNAL)).is_ok_and(|file| journal::looks_closed(&file).unwrap_or(false))
     }
 }
-
-#[cfg(test)]
-mod tests;

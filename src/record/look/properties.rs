@@ -3,10 +3,11 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::super::disk::Disk;
-use super::super::entry::{Asked, Attempt, Ended, Stamp};
+use super::super::entry::Stamp;
+use super::super::entry::{Asked, Attempt, Ended, Phase, Session, StateRead};
 use super::super::results::{Material, Outcomes};
 use super::*;
-use crate::domain::{ErrorClass, Status};
+use crate::domain::{Classes, ErrorClass, State, Status};
 use crate::job::{InputOptions, Source, read};
 
 const JOB: &str = "email,action,channel,note\n\
@@ -24,16 +25,55 @@ fn entry() -> impl Strategy<Value = Entry> {
     let status = prop::sample::select(Status::ALL.to_vec());
     let range = (prop_oneof![20 => 0..3u32, 1 => any::<u32>()], 0..3u32)
         .prop_map(|(first, more)| (first, first.saturating_add(more).min(first | 2)));
+    let ranges = prop::collection::vec(range, 0..3);
     let text = "[a-z=\"\\\\{}\u{e9}]{0,12}";
     prop_oneof![
         (at.clone(), prop::collection::vec("web0[12]", 0..3)).prop_map(|(at, servers)| {
-            let (version, operator, host, limits) = Default::default();
-            Entry::Session(Session { at, version, operator, host, pid: 1, servers, limits })
+            let (version, operator, unix_user, ticket, host, limits) = Default::default();
+            Entry::Session(Session {
+                at,
+                version,
+                operator,
+                unix_user,
+                ticket,
+                host,
+                pid: 1,
+                servers,
+                limits,
+            })
         }),
-        (at.clone(), server.clone(), prop::collection::vec(range, 0..3)).prop_map(
-            |(at, server, mailboxes)| { Entry::Route { at, server, account: "anna".to_owned(), mailboxes } }
-        ),
+        (at.clone(), server.clone(), ranges.clone()).prop_map(|(at, server, mailboxes)| {
+            Entry::Route { at, server, account: "anna".to_owned(), mailboxes }
+        }),
         (at.clone(), prop::collection::vec(op.clone(), 0..4)).prop_map(|(at, ops)| Entry::Begin { at, ops }),
+        (at.clone(), ranges.clone()).prop_map(|(at, ops)| Entry::Unchanged { at, ops }),
+        (at.clone(), ranges.clone(), ranges.clone(), ranges.clone())
+            .prop_map(|(at, holds, lacks, unclear)| Entry::Settled { at, holds, lacks, unclear }),
+        (at.clone(), ranges.clone()).prop_map(|(at, ops)| {
+            let (by, dir) = Default::default();
+            Entry::Undone { at, by, dir, ops }
+        }),
+        (at.clone(), server.clone(), any::<bool>(), ranges.clone(), ranges.clone(), ranges).prop_map(
+            |(at, server, is_before, rows, holds, lacks)| {
+                let (phase, account) =
+                    (if is_before { Phase::Before } else { Phase::After }, "anna".to_owned());
+                let states = [(State::UNKNOWN, rows)].into();
+                let (class, error) = (None, "".into());
+                Entry::State(StateRead {
+                    at,
+                    server,
+                    account,
+                    phase,
+                    requests: 1,
+                    ms: 1,
+                    states,
+                    holds,
+                    lacks,
+                    class,
+                    error,
+                })
+            }
+        ),
         (at.clone(), op.clone(), server.clone(), class.clone(), any::<bool>(), text).prop_map(
             |(at, op, server, class, open, error)| {
                 let (ms, http, error) = (u32::MAX, Some(504), error.into());
@@ -56,8 +96,9 @@ fn entry() -> impl Strategy<Value = Entry> {
             reason
         }),
         (at.clone(), class, text).prop_map(|(at, class, reason)| Entry::Stop { at, class, reason }),
-        (at, any::<u8>())
-            .prop_map(|(at, code)| { Entry::Close { at, code, results: "ab".to_owned(), unfinished: None } }),
+        (at, any::<u8>()).prop_map(|(at, code)| {
+            Entry::Close { at, code, results: "ab".to_owned(), unfinished: None, report: None }
+        }),
     ]
 }
 
@@ -98,7 +139,7 @@ proptest! {
                 let (input, handle) = (dir.input().unwrap(), opened.journal.handle().unwrap());
                 let options = &facts.input.options;
                 let outcomes = Outcomes::Done { ledger: &opened.ledger, journal: &handle };
-                let material = Material { job: &job, input: &input, options, outcomes };
+                let material = Material { job: &job, input: &input, options, tolerated: Classes::NONE, outcomes };
                 let tally = material.write_results(io::sink()).unwrap();
                 prop_assert_eq!(tally.operations(), job.operations.len() as u64);
                 material.write_unfinished(io::sink()).unwrap();
