@@ -11,7 +11,7 @@ use support::{Place, TOKEN, USER, expect, stderr};
 const OK: &str = r#"{"status":1,"errors":null,"messages":null,"warnings":null,"metadata":{},"data":null}"#;
 
 fn one_row() -> Place {
-    let place = Place::new();
+    let place = Place::blind();
     place.write("job.csv", "email,action,channel\nuser+tag@example.com,suspend,login\n");
     place
 }
@@ -59,7 +59,7 @@ fn a_release_is_always_a_post() {
         when.method(POST).path("/execute/Email/release_outgoing").body("email=a%40example.com");
         then.status(200).body(OK);
     });
-    let place = Place::new();
+    let place = Place::blind();
     place.write("job.csv", "email,action,channel\na@example.com,release,outgoing\n");
     expect(place.run_against(&server.base_url(), &[]), 0);
     call.assert();
@@ -87,7 +87,7 @@ fn each_action_and_channel_is_its_function() {
             then.status(200).body(OK);
         }));
     }
-    let place = Place::new();
+    let place = Place::blind();
     place.write("job.csv", rows);
     expect(place.run_against(&server.base_url(), &["--rate", "none"]), 0);
     for mock in mocks {
@@ -151,7 +151,7 @@ fn the_shapes_of_success_and_of_failure_are_told_apart_by_the_envelope_alone() {
             then.status(*status).body(body);
         });
     }
-    let place = Place::new();
+    let place = Place::blind();
     place.write("job.csv", rows);
     expect(place.run_against(&server.base_url(), &["--rate", "none"]), 1);
     for (row, (name, _, _, status, class)) in place.results("run").iter().zip(&shapes) {
@@ -187,7 +187,7 @@ fn a_refusal_is_the_last_request() {
             when.any_request();
             then.status(status).body("<html>The login is invalid.</html>");
         });
-        let place = Place::new();
+        let place = Place::blind();
         place.write("job.csv", support::job(20));
         let output = expect(place.run_against(&server.base_url(), &["--rate", "none", "--jobs", "8"]), 4);
         assert_eq!(refusal.calls(), 1);
@@ -333,7 +333,7 @@ fn a_refusal_counts_before_its_body_has_come() {
             });
         }
     });
-    let place = Place::new();
+    let place = Place::blind();
     place.write("job.csv", support::job(100));
     expect(place.run_against(&url, &["--rate", "50/s", "--timeout", "60s"]), 4);
     let asked = count.try_iter().count();
