@@ -342,7 +342,10 @@ fn a_run_directory_is_new_or_empty_and_closed_to_others() {
         assert_eq!(mode(&path), 0o600, "{}", path.display());
         files += 1;
     }
-    assert_eq!(files, 5, "run.json, input.csv, journal.jsonl, results.csv, summary.json and nothing else");
+    assert_eq!(
+        files, 6,
+        "run.json, input.csv, journal.jsonl, results.csv, report.html, summary.json and nothing else"
+    );
 
     let before = place.read("run/journal.jsonl");
     let sandbox = server(2, 0, Script::default());

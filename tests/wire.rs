@@ -52,6 +52,14 @@ fn with_post_it_is_a_form_and_the_address_is_not_in_the_url() {
     call.assert();
 }
 
+/// A `release` is not asked for without a look at what it would send.
+fn tells_what_is_held(server: &MockServer) {
+    server.mock(|when, then| {
+        when.path("/execute/Email/get_held_message_count");
+        then.status(200).body(r#"{"status":1,"data":3,"errors":null,"messages":null}"#);
+    });
+}
+
 #[test]
 fn a_release_is_always_a_post() {
     let server = MockServer::start();
@@ -59,6 +67,7 @@ fn a_release_is_always_a_post() {
         when.method(POST).path("/execute/Email/release_outgoing").body("email=a%40example.com");
         then.status(200).body(OK);
     });
+    tells_what_is_held(&server);
     let place = Place::blind();
     place.write("job.csv", "email,action,channel\na@example.com,release,outgoing\n");
     expect(place.run_against(&server.base_url(), &[]), 0);
@@ -87,6 +96,7 @@ fn each_action_and_channel_is_its_function() {
             then.status(200).body(OK);
         }));
     }
+    tells_what_is_held(&server);
     let place = Place::blind();
     place.write("job.csv", rows);
     expect(place.run_against(&server.base_url(), &["--rate", "none"]), 0);
