@@ -219,7 +219,7 @@ fn a_domain_on_two_servers_waits_until_somebody_says_which() {
 
 #[test]
 fn a_row_names_a_configured_server_or_is_faulty() {
-    let place = Place::new();
+    let place = Place::blind();
     let one = serve(&[("alfa", &many(3, "a.example")), ("beta", "u0@b.example")]);
     place.configure(&[whm("web01", &one.url())]);
     let rows = "email,action,channel,server,account\n# a comment\nu0@a.example,suspend,login,web01,alfa\n\
@@ -260,7 +260,7 @@ fn the_same_mailbox_with_and_without_its_server_is_called_for_once() {
 
 #[test]
 fn protected_mailboxes_are_never_called_for() {
-    let place = Place::new();
+    let place = Place::blind();
     let one = serve(&[("alfa", "abuse@a.example u0@a.example")]);
     let protect = "protect = [\"abuse@*\"]\n";
     place.configure(&[whm("one", &one.url())]);
@@ -326,7 +326,7 @@ fn where_there_is_nobody_to_ask_no_server_is_asked_either() {
 
 #[test]
 fn the_channels_that_go_first_go_first_over_all_mailboxes_of_a_server() {
-    let place = Place::new();
+    let place = Place::blind();
     let one = serve(&[("alfa", &many(3, "a.example")), ("beta", &many(3, "b.example"))]);
     place.configure(&[whm("one", &one.url())]);
     let mut text = "email,action,channel\n".to_owned();
@@ -357,7 +357,7 @@ fn the_channels_that_go_first_go_first_over_all_mailboxes_of_a_server() {
 
 #[test]
 fn what_is_asked_counts_for_the_servers_rate() {
-    let place = Place::new();
+    let place = Place::blind();
     let mailboxes: String = (0..21).map(|n| format!("u@d{n}.example ")).collect();
     let one = serve_with(&[("alfa", &mailboxes)], Options { refuse_domain_info: true, ..Options::default() });
     place.configure(&[whm("one", &one.url())]);

@@ -106,7 +106,7 @@ fn servers_can_be_left_out_by_name_and_then_nothing_is_sent_there() {
 
 #[test]
 fn a_resume_does_the_part_that_it_is_told_and_a_later_one_the_rest() {
-    let place = Place::new();
+    let place = Place::blind();
     let servers = two_servers(&place);
     servers.iter().for_each(|server| server.set_script(Script::of([refused_from(2)])));
     expect(place.fleet_run(&["--jobs", "1"]), 4);
@@ -135,7 +135,7 @@ fn refused_from(n: u64) -> Rule {
 
 #[test]
 fn a_refusal_in_the_middle_ends_it_for_that_server_alone_and_the_one_refused_goes_last() {
-    let place = Place::new();
+    let place = Place::blind();
     let servers = two_servers(&place);
     // The list and one call are answered.
     servers[0].set_script(Script::of([refused_from(3)]));
@@ -154,7 +154,7 @@ fn a_refusal_in_the_middle_ends_it_for_that_server_alone_and_the_one_refused_goe
 
 #[test]
 fn a_resume_keeps_to_the_recorded_account_and_looks_anew_only_when_told() {
-    let place = Place::new();
+    let place = Place::blind();
     let servers = two_servers(&place);
     servers[0].set_script(Script::of([refused_from(3)]));
     expect(place.fleet_run(&["--jobs", "1"]), 1);
@@ -245,7 +245,7 @@ fn at_work(place: &Place) -> (Sandbox, Sandbox, std::process::Child) {
 
 #[test]
 fn a_server_in_use_is_left_alone_and_who_uses_it_is_named() {
-    let place = Place::new();
+    let place = Place::blind();
     let (busy, free, mut first) = at_work(&place);
     place.write("second.csv", logins(&[&many(2, "a.example")]));
     let told = stderr(&expect(place.fleet_run_of("second.csv", "run", &[]), 5));
@@ -282,7 +282,7 @@ fn a_server_in_use_is_left_alone_and_who_uses_it_is_named() {
 
 #[test]
 fn a_killed_run_leaves_its_servers_free() {
-    let place = Place::new();
+    let place = Place::blind();
     let (_busy, _free, mut first) = at_work(&place);
     first.kill().unwrap();
     first.wait().unwrap();
@@ -410,7 +410,7 @@ fn a_fleet_killed_at_random_moments_and_resumed_ends_like_an_unbroken_one() {
         }
         results
     };
-    let whole = Place::new();
+    let whole = Place::blind();
     let _servers = start(&whole);
     expect(whole.fleet_run(&["--jobs", "3"]), 1);
     let expected = lasting(&whole);
@@ -422,7 +422,7 @@ fn a_fleet_killed_at_random_moments_and_resumed_ends_like_an_unbroken_one() {
     while kills < KILLS {
         runs += 1;
         assert!(runs < 20 * KILLS, "it is always faster than the kill");
-        let place = Place::new();
+        let place = Place::blind();
         let servers = start(&place);
         loop {
             let mut next = if place.path("run/run.json").exists() {

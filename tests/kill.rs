@@ -31,7 +31,7 @@ fn lasting(place: &Place) -> Vec<BTreeMap<String, String>> {
 #[test]
 fn killed_at_random_moments_and_resumed_it_ends_like_an_unbroken_run() {
     let limits = ["--rate", "none", "--jobs", &JOBS.to_string()];
-    let whole = Place::new();
+    let whole = Place::blind();
     whole.write("job.csv", job(MAILBOXES));
     let sandbox = server(MAILBOXES, 3, Script::default());
     expect(whole.run_against(&sandbox.url(), &limits), 0);
@@ -47,7 +47,7 @@ fn killed_at_random_moments_and_resumed_it_ends_like_an_unbroken_run() {
     while kills < KILLS {
         runs += 1;
         assert!(runs < 20 * KILLS, "it is always faster than the kill");
-        let place = Place::new();
+        let place = Place::blind();
         place.write("job.csv", job(MAILBOXES));
         let sandbox = server(MAILBOXES, 3, Script::default());
         let mut next = place.run_against(&sandbox.url(), &limits);
@@ -219,7 +219,7 @@ fn the_embedded_sandbox_outlives_a_kill_too() {
 
 #[test]
 fn a_torn_line_at_the_journals_end_is_cut_and_told() {
-    let place = Place::new();
+    let place = Place::blind();
     place.write("job.csv", job(5));
     let sandbox = server(5, 0, Script::default());
     expect(place.run_against(&sandbox.url(), &["--rate", "none", "--max-errors", "0"]), 0);
@@ -238,7 +238,7 @@ fn a_torn_line_at_the_journals_end_is_cut_and_told() {
 
 #[test]
 fn a_journal_that_was_changed_is_refused() {
-    let place = Place::new();
+    let place = Place::blind();
     place.write("job.csv", job(5));
     let sandbox = server(5, 0, Script::default());
     expect(place.run_against(&sandbox.url(), &["--rate", "none"]), 0);

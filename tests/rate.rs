@@ -11,7 +11,7 @@ const RATE: f64 = 50.0;
 const BURST: f64 = 2.0;
 
 fn run(mailboxes: usize, script: Script, flags: &[&str], expected: i32) -> (Place, Sandbox) {
-    let place = Place::new();
+    let place = Place::blind();
     place.write("job.csv", job(mailboxes));
     let sandbox = server(mailboxes, 0, script);
     let mut command = place.run_against(&sandbox.url(), flags);
@@ -50,7 +50,7 @@ fn a_larger_burst_is_what_was_asked_for_and_comes_once() {
 
 #[test]
 fn a_resume_begins_with_a_rate_of_its_own_and_keeps_it() {
-    let place = Place::new();
+    let place = Place::blind();
     place.write("job.csv", job(60));
     let sandbox = server(60, 0, Script::of([Rule::new(Fault::ApiFailure("Busy.".into())).nth(20)]));
     let flags = ["--rate", "50/s", "--max-errors", "0"];
@@ -81,7 +81,7 @@ fn a_server_that_says_when_to_come_again_is_left_alone_until_then() {
 #[test]
 fn a_rate_needs_its_unit_and_must_be_one() {
     for rate in ["10", "0/s", "-1/s", "10/d", "fast", "", "1e3/s/s"] {
-        let place = Place::new();
+        let place = Place::blind();
         place.write("job.csv", job(1));
         let output = expect(place.run_against("http://127.0.0.1:9", &[&format!("--rate={rate}")]), 2);
         assert!(stderr(&output).contains("--rate"), "{rate}: {}", stderr(&output));

@@ -30,7 +30,7 @@ fn rows(path: &Path, sheet: &str) -> Vec<Vec<Data>> {
 fn the_page_is_written_with_its_hash_in_the_journal_and_made_again_the_same() {
     let rules = [
         Rule::new(Fault::ApiFailure("No <b>such</b> thing.".into())).email("user003"),
-        Rule::new(Fault::status_after(500)).email("user004").function("suspend_login"),
+        Rule::new(Fault::status(500)).email("user004").function("suspend_login"),
     ];
     let sandbox = server(10, 0, Script::of(rules));
     let place = Place::new();

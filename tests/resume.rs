@@ -33,7 +33,7 @@ fn all_suspended(sandbox: &Sandbox) -> bool {
 
 #[test]
 fn what_is_unfinished_can_be_run_as_it_is_until_all_is_done() {
-    let place = Place::new();
+    let place = Place::blind();
     let rules = [
         api_failure().email("user001").function("suspend_outgoing"),
         api_failure().email("user003"),
@@ -79,7 +79,7 @@ fn a_bare_list_has_an_unfinished_list_that_names_its_columns() {
 
 #[test]
 fn a_run_directory_is_one_processs_at_a_time() {
-    let place = Place::new();
+    let place = Place::blind();
     place.write("job.csv", job(30));
     let sandbox = server(30, 20, Script::default());
     let mut first = place.run_against(&sandbox.url(), &ONE_BY_ONE).stderr(Stdio::null()).spawn().unwrap();
@@ -147,7 +147,7 @@ fn with_nothing_to_take_up_it_sends_nothing_and_gives_the_runs_code() {
 
 #[test]
 fn failed_operations_are_taken_up_only_when_asked_for() {
-    let place = Place::new();
+    let place = Place::blind();
     place.write("job.csv", logins(6));
     let rules = [
         api_failure().email("user001"),
@@ -191,7 +191,7 @@ fn failed_operations_are_taken_up_only_when_asked_for() {
 
 #[test]
 fn what_a_later_operation_has_overtaken_is_superseded() {
-    let place = Place::new();
+    let place = Place::blind();
     let text = "email,action,channel\nuser000@example.com,suspend,login\nuser000@example.com,unsuspend,login\n\
                 user001@example.com,suspend,login\n";
     place.write("job.csv", text);
@@ -213,7 +213,7 @@ fn what_a_later_operation_has_overtaken_is_superseded() {
 #[test]
 fn after_a_refused_token_the_new_one_is_read_and_the_refused_operation_goes_last() {
     for again in [&["resume", "run"][..], &["resume", "run", "--token-file", "new"]] {
-        let place = Place::new();
+        let place = Place::blind();
         place.write("job.csv", job(5));
         let sandbox = server(5, 0, Script::default());
         sandbox.set_token(USER, "ANOTHER-TOKEN").unwrap();
@@ -237,7 +237,7 @@ fn after_a_refused_token_the_new_one_is_read_and_the_refused_operation_goes_last
 
 #[test]
 fn a_refusal_after_good_answers_is_told_as_what_it_likely_is() {
-    let place = Place::new();
+    let place = Place::blind();
     place.write("job.csv", logins(30));
     let sandbox = server(30, 5, Script::of([Rule::new(Fault::status(403)).email("user007")]));
     let output = expect(place.run_against(&sandbox.url(), &ONE_BY_ONE), 4);
@@ -370,7 +370,7 @@ fn what_is_taken_up_again_is_not_counted_as_done() {
 
 #[test]
 fn a_run_that_was_killed_before_its_journal_begins_with_it() {
-    let place = Place::new();
+    let place = Place::blind();
     place.write("job.csv", job(2));
     let sandbox = server(2, 0, Script::default());
     expect(place.run_against(&sandbox.url(), &[]), 0);
@@ -383,7 +383,7 @@ fn a_run_that_was_killed_before_its_journal_begins_with_it() {
 
 #[test]
 fn a_summary_that_a_kill_left_out_is_written_by_the_next_resume() {
-    let place = Place::new();
+    let place = Place::blind();
     place.write("job.csv", job(2));
     let sandbox = server(2, 0, Script::default());
     expect(place.run_against(&sandbox.url(), &[]), 0);

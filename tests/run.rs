@@ -65,7 +65,7 @@ fn fed(mut command: Command, input: &str) -> Output {
 
 #[test]
 fn the_first_command_of_the_readme_works_as_it_stands() {
-    let place = Place::new();
+    let place = Place::blind();
     std::fs::create_dir(place.path("samples")).unwrap();
     std::fs::copy(sample("breach.csv"), place.path("samples/breach.csv")).unwrap();
     let output = expect(place.mailsweep(&["run", "samples/breach.csv", "--sandbox", "--yes"]), 0);
@@ -252,7 +252,7 @@ fn faults_in_the_input_are_listed_with_their_lines_and_nothing_is_sent() {
 
 #[test]
 fn with_skip_invalid_the_sound_rows_go_on_and_the_order_stays() {
-    let place = Place::new();
+    let place = Place::blind();
     let text = "email,action,channel\nuser001@example.com,suspend,login\nNo Address,Suspend,login+x\n\
                 user002@example.com,suspend,login\nuser003@example.com,explode,login\n";
     let (_, sandbox) = sent(&place, text, &["--skip-invalid"], 1);
@@ -291,7 +291,7 @@ fn conflicts_are_refused_unless_allowed_and_then_run_in_file_order() {
 
 #[test]
 fn what_comes_twice_is_called_once_and_warned_about() {
-    let place = Place::new();
+    let place = Place::blind();
     let text = "email,action,channel\nuser001@example.com,suspend,login\nUSER001@Example.com ,suspend,all\n";
     let (output, sandbox) = sent(&place, text, &[], 0);
     assert_eq!(place.column("run", "status"), ["ok", "duplicate", "ok", "ok"]);
@@ -331,7 +331,7 @@ fn without_a_terminal_nothing_starts_unasked() {
 
 #[test]
 fn a_run_directory_is_new_or_empty_and_closed_to_others() {
-    let place = Place::new();
+    let place = Place::blind();
     std::fs::create_dir(place.path("run")).unwrap();
     sent(&place, &job(2), &["-o", "copy.csv"], 0);
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -342,7 +342,10 @@ fn a_run_directory_is_new_or_empty_and_closed_to_others() {
         assert_eq!(mode(&path), 0o600, "{}", path.display());
         files += 1;
     }
-    assert_eq!(files, 5, "run.json, input.csv, journal.jsonl, results.csv, summary.json and nothing else");
+    assert_eq!(
+        files, 6,
+        "run.json, input.csv, journal.jsonl, results.csv, report.html, summary.json and nothing else"
+    );
 
     let before = place.read("run/journal.jsonl");
     let sandbox = server(2, 0, Script::default());
@@ -446,7 +449,7 @@ fn a_credential_must_be_named_once_and_be_there() {
 
 #[test]
 fn max_errors_stops_the_run_and_a_dead_server_halts_it() {
-    let place = Place::new();
+    let place = Place::blind();
     let sandbox =
         server(10, 0, Script::of([Rule::new(Fault::ApiFailure("The disk is full.".into())).nth(3)]));
     place.write("job.csv", job(10));
@@ -459,7 +462,7 @@ fn max_errors_stops_the_run_and_a_dead_server_halts_it() {
     assert!(stderr(&output).contains("--max-errors") && stderr(&output).contains("mailsweep resume run"));
     assert_eq!(sandbox.requests().len(), 3);
 
-    let place = Place::new();
+    let place = Place::blind();
     place.write("job.csv", job(10));
     sandbox.set_dead(true).unwrap();
     expect(place.run_against(&sandbox.url(), &["--retries", "0"]), 4);
@@ -469,7 +472,7 @@ fn max_errors_stops_the_run_and_a_dead_server_halts_it() {
 
 #[test]
 fn the_statuses_add_up_and_the_summary_has_what_it_promises() {
-    let place = Place::new();
+    let place = Place::blind();
     let text = job(12) + "no-address,suspend,login\nuser000@example.com,suspend,login\n";
     sent(&place, &text, &["--skip-invalid"], 1);
     let summary = place.summary("run");

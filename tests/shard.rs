@@ -18,7 +18,7 @@ const C: &str = "u0@c.example";
 /// and a job with a row for each mailbox, one for nobody's, one twice and one that is none.
 fn three_servers() -> (Place, [Sandbox; 3]) {
     let servers = [serve(&[("alfa", A)]), serve(&[("beta", B)]), serve(&[("gamma", C)])];
-    let place = Place::new();
+    let place = Place::blind();
     // The order of the file is not that of the names.
     place.configure(&[
         whm("web03", &servers[2].url()),
@@ -212,7 +212,7 @@ fn what_was_left_out_on_purpose_stays_so_and_a_rehearsal_can_be_joined_too() {
     assert!(place.column("whole", "error")[1].contains("--only"));
     assert!(!place.path("whole/unfinished.csv").exists());
 
-    let dry = Place::new();
+    let dry = Place::blind();
     dry.configure(&[whm("web01", &servers[0].url()), whm("web02", &servers[1].url())]);
     dry.write(
         "job.csv",

@@ -33,7 +33,7 @@ fn output(mut child: Child) -> Output {
 
 /// A job with two operations for each of the mailboxes, and a server that takes its time.
 fn begun(script: Script) -> (Place, Sandbox, Command) {
-    let place = Place::new();
+    let place = Place::blind();
     place.write("job.csv", job(MAILBOXES));
     let sandbox = server(MAILBOXES, 40, script);
     let mut command = place.run_against(&sandbox.url(), &["--rate", "none", "--jobs", &JOBS.to_string()]);
@@ -126,7 +126,7 @@ fn the_first_signal_is_the_first_also_when_the_run_is_stopping_already() {
 #[test]
 fn a_run_that_waits_is_interrupted_all_the_same() {
     // For the rate.
-    let place = Place::new();
+    let place = Place::blind();
     place.write("job.csv", job(MAILBOXES));
     let sandbox = server(MAILBOXES, 0, Script::default());
     let mut command = place.run_against(&sandbox.url(), &["--rate", "1/h", "--burst", "2"]);
@@ -220,7 +220,7 @@ fn a_terminal_that_vanishes_ends_nothing() {
 fn at_a_terminal_it_asks_and_no_is_an_answer() {
     use std::io::{Read, Write};
     for (answer, code) in [("n\n", 2), ("\n", 2), ("y\n", 0)] {
-        let place = Place::new();
+        let place = Place::blind();
         place.write("job.csv", job(2));
         let sandbox = server(2, 0, Script::default());
         let url = sandbox.url();

@@ -15,7 +15,7 @@ const MAILBOXES: usize = 20;
 
 /// A run that is under way and has done something, but far from all.
 fn begun(latency_ms: u64) -> (Place, Sandbox, Child) {
-    let place = Place::new();
+    let place = Place::blind();
     place.write("job.csv", job(MAILBOXES));
     let sandbox = server(MAILBOXES, latency_ms, Script::default());
     let mut command = place.run_against(&sandbox.url(), &["--rate", "none", "--jobs", "2"]);

@@ -452,7 +452,7 @@ fn an_account_that_no_longer_has_the_domain_is_left() {
     expect(place.fleet_run(&[]), 0);
     let moved = [("new", "u0@alfa.example"), ("beta", "u0@beta.example")];
     sandbox.change(|world| *world = fleet::world(&moved)).unwrap();
-    ["u0@alfa.example", "u0@beta.example"].map(|address| set(&sandbox, address, "l"));
+    ["u0@alfa.example", "u0@beta.example"].iter().for_each(|address| set(&sandbox, address, "l"));
     expect(undo(&place, &[]), 1);
     assert_eq!(place.told("undo"), ["u0 unsuspend login blocked/moved", "u0 unsuspend login ok"]);
     let told = stderr(&expect(place.mailsweep(&["verify", "run"]), 0));

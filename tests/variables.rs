@@ -22,6 +22,7 @@ fn each_limit_has_its_variable_and_a_flag_goes_over_it() {
     let variables = [
         ("MAILSWEEP_RATE", "7/m"),
         ("MAILSWEEP_BURST", "8"),
+        ("MAILSWEEP_BATCH", "4"),
         ("MAILSWEEP_JOBS", "9"),
         ("MAILSWEEP_RETRIES", "11"),
         ("MAILSWEEP_MAX_ERRORS", "12%"),
@@ -30,7 +31,7 @@ fn each_limit_has_its_variable_and_a_flag_goes_over_it() {
         ("MAILSWEEP_CONNECT_TIMEOUT", "15s"),
     ];
     let expected = serde_json::json!({
-        "rate": "6/m", "burst": 8, "jobs": 9, "retries": 11, "max_errors": "12%", "max_outage": "13s",
+        "rate": "6/m", "burst": 8, "batch": "4", "jobs": 9, "retries": 11, "max_errors": "12%", "max_outage": "13s",
         "timeout": "14s", "connect_timeout": "15s",
     });
     assert_eq!(limits(&variables, &["--rate", "6/m"]), expected);

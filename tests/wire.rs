@@ -11,7 +11,7 @@ use support::{Place, TOKEN, USER, expect, stderr};
 const OK: &str = r#"{"status":1,"errors":null,"messages":null,"warnings":null,"metadata":{},"data":null}"#;
 
 fn one_row() -> Place {
-    let place = Place::new();
+    let place = Place::blind();
     place.write("job.csv", "email,action,channel\nuser+tag@example.com,suspend,login\n");
     place
 }
@@ -52,6 +52,14 @@ fn with_post_it_is_a_form_and_the_address_is_not_in_the_url() {
     call.assert();
 }
 
+/// A `release` is not asked for without a look at what it would send.
+fn tells_what_is_held(server: &MockServer) {
+    server.mock(|when, then| {
+        when.path("/execute/Email/get_held_message_count");
+        then.status(200).body(r#"{"status":1,"data":3,"errors":null,"messages":null}"#);
+    });
+}
+
 #[test]
 fn a_release_is_always_a_post() {
     let server = MockServer::start();
@@ -59,7 +67,8 @@ fn a_release_is_always_a_post() {
         when.method(POST).path("/execute/Email/release_outgoing").body("email=a%40example.com");
         then.status(200).body(OK);
     });
-    let place = Place::new();
+    tells_what_is_held(&server);
+    let place = Place::blind();
     place.write("job.csv", "email,action,channel\na@example.com,release,outgoing\n");
     expect(place.run_against(&server.base_url(), &[]), 0);
     call.assert();
@@ -87,7 +96,8 @@ fn each_action_and_channel_is_its_function() {
             then.status(200).body(OK);
         }));
     }
-    let place = Place::new();
+    tells_what_is_held(&server);
+    let place = Place::blind();
     place.write("job.csv", rows);
     expect(place.run_against(&server.base_url(), &["--rate", "none"]), 0);
     for mock in mocks {
@@ -151,7 +161,7 @@ fn the_shapes_of_success_and_of_failure_are_told_apart_by_the_envelope_alone() {
             then.status(*status).body(body);
         });
     }
-    let place = Place::new();
+    let place = Place::blind();
     place.write("job.csv", rows);
     expect(place.run_against(&server.base_url(), &["--rate", "none"]), 1);
     for (row, (name, _, _, status, class)) in place.results("run").iter().zip(&shapes) {
@@ -187,7 +197,7 @@ fn a_refusal_is_the_last_request() {
             when.any_request();
             then.status(status).body("<html>The login is invalid.</html>");
         });
-        let place = Place::new();
+        let place = Place::blind();
         place.write("job.csv", support::job(20));
         let output = expect(place.run_against(&server.base_url(), &["--rate", "none", "--jobs", "8"]), 4);
         assert_eq!(refusal.calls(), 1);
@@ -333,7 +343,7 @@ fn a_refusal_counts_before_its_body_has_come() {
             });
         }
     });
-    let place = Place::new();
+    let place = Place::blind();
     place.write("job.csv", support::job(100));
     expect(place.run_against(&url, &["--rate", "50/s", "--timeout", "60s"]), 4);
     let asked = count.try_iter().count();

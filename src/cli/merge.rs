@@ -140,7 +140,7 @@ impl Opened {
                 login.remove("credential");
             }
         }
-        (servers, Settings { shard: None, ..self.settings.clone() })
+        (servers, Settings { shard: None, aside: Vec::new(), ..self.settings.clone() })
     }
 
     /// Its results, and that they are what its journal speaks of.

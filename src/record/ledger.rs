@@ -150,7 +150,7 @@ impl Ledger {
                     if let Some(slot) = self.slots.get_mut(*op as usize) {
                         slot.keep_before(&self.readings);
                         slot.begin();
-                        self.after[slot.mailbox.index()] = State::NEVER;
+                        forget(&mut self.after, slot.mailbox);
                     }
                 }
             }
@@ -172,6 +172,12 @@ impl Ledger {
                     self.note_shut(op);
                 }
                 self.note_proof(holds, lacks);
+                for op in each(holds).chain(each(lacks)) {
+                    // What was read after an earlier session's call is older than this.
+                    if let Some(slot) = self.slots.get(op as usize) {
+                        forget(&mut self.after, slot.mailbox);
+                    }
+                }
                 for op in each(unclear) {
                     if let Some(slot) = self.slots.get_mut(op as usize) {
                         slot.set(UNCLEAR, true);
@@ -304,6 +310,11 @@ impl Ledger {
         self.readings.get(mailbox.index()).copied().unwrap_or_default()
     }
 
+    /// The last reading of a mailbox after a call; [`State::NEVER`] if there was none since.
+    fn after(&self, mailbox: MailboxId) -> State {
+        self.after.get(mailbox.index()).copied().unwrap_or(State::NEVER)
+    }
+
     /// Whether an operation was called, or may have been.
     pub fn was_begun(&self, op: u32) -> bool {
         self.slots.get(op as usize).is_some_and(|slot| slot.is(BEGUN))
@@ -318,8 +329,8 @@ impl Ledger {
                 Some(Status::Failed) => slot.is(OPEN),
                 _ => false,
             };
-            let was_read = slot.is(HOLDS | LACKS | UNCLEAR) || self.after[slot.mailbox.index()].was_read();
-            slot.is(BEGUN) && may_have_effect && !was_read
+            let is_proved = slot.is(HOLDS | LACKS | UNCLEAR);
+            slot.is(BEGUN) && may_have_effect && !is_proved && !self.after(slot.mailbox).was_read()
         })
     }
 
@@ -482,7 +493,7 @@ impl Ledger {
         let before = if is_settled { slot.before } else { self.reading(slot.mailbox) };
         let after = match slot.status {
             Some(Status::Unchanged) => slot.before,
-            _ if slot.is(BEGUN) => match self.after[slot.mailbox.index()] {
+            _ if slot.is(BEGUN) => match self.after(slot.mailbox) {
                 // A reading before another call has told what became of this one.
                 State::NEVER if slot.verified().is_some() => self.reading(slot.mailbox),
                 after => after,
@@ -546,6 +557,13 @@ pub(super) fn overtaken(job: &Job, is_well: impl Fn(u32) -> bool) -> HashSet<u32
 }
 
 /// Every number of rows of them.
+/// As if a mailbox, if it is one, had not been read.
+fn forget(readings: &mut [State], mailbox: MailboxId) {
+    if let Some(reading) = readings.get_mut(mailbox.index()) {
+        *reading = State::NEVER;
+    }
+}
+
 fn each(rows: &[(u32, u32)]) -> impl Iterator<Item = u32> {
     rows.iter().flat_map(|(first, last)| *first..=*last)
 }

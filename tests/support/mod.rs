@@ -15,14 +15,21 @@ pub const TOKEN: &str = "T0KEN-NEVER-SHOWN-1234567890";
 /// A place of its own for one test.
 pub struct Place {
     dir: tempfile::TempDir,
+    is_blind: bool,
 }
 
 impl Place {
     pub fn new() -> Place {
         let dir = tempfile::tempdir().unwrap();
-        let place = Place { dir };
-        place.write("token", format!("{TOKEN}\n"));
+        let place = Place { dir, is_blind: false };
+        place.write("token", format!("{TOKEN}
+"));
         place
+    }
+
+    /// One whose runs read no state: for what is told of calls alone, where each request counts.
+    pub fn blind() -> Place {
+        Place { is_blind: true, ..Place::new() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -45,6 +52,9 @@ impl Place {
     pub fn mailsweep(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mailsweep"));
         command.args(args).current_dir(self.dir.path());
+        if self.is_blind && args.first() == Some(&"run") {
+            command.arg("--blind");
+        }
         let ours = std::env::vars_os().map(|(name, _)| name);
         for name in ours.filter(|name| name.to_string_lossy().starts_with("MAILSWEEP_")) {
             command.env_remove(name);

@@ -58,7 +58,7 @@ impl Slot {
     /// Keeps what was read of its mailbox, unless a call of it may have changed that already.
     pub fn keep_before(&mut self, readings: &[State]) {
         if !self.is(BEGUN) {
-            self.before = readings[self.mailbox.index()];
+            self.before = readings.get(self.mailbox.index()).copied().unwrap_or_default();
         }
     }
 
