@@ -150,7 +150,9 @@ impl Ledger {
                     if let Some(slot) = self.slots.get_mut(*op as usize) {
                         slot.keep_before(&self.readings);
                         slot.begin();
-                        forget(&mut self.after, slot.mailbox);
+                        if let Some(after) = self.after.get_mut(slot.mailbox.index()) {
+                            *after = State::NEVER;
+                        }
                     }
                 }
             }
@@ -173,9 +175,10 @@ impl Ledger {
                 }
                 self.note_proof(holds, lacks);
                 for op in each(holds).chain(each(lacks)) {
-                    // What was read after an earlier session's call is older than this.
-                    if let Some(slot) = self.slots.get(op as usize) {
-                        forget(&mut self.after, slot.mailbox);
+                    // What was read after an earlier session's calls is older than this.
+                    let Some(slot) = self.slots.get(op as usize) else { continue };
+                    if self.after(slot.mailbox).was_read() {
+                        self.after[slot.mailbox.index()] = self.reading(slot.mailbox);
                     }
                 }
                 for op in each(unclear) {
@@ -557,13 +560,6 @@ pub(super) fn overtaken(job: &Job, is_well: impl Fn(u32) -> bool) -> HashSet<u32
 }
 
 /// Every number of rows of them.
-/// As if a mailbox, if it is one, had not been read.
-fn forget(readings: &mut [State], mailbox: MailboxId) {
-    if let Some(reading) = readings.get_mut(mailbox.index()) {
-        *reading = State::NEVER;
-    }
-}
-
 fn each(rows: &[(u32, u32)]) -> impl Iterator<Item = u32> {
     rows.iter().flat_map(|(first, last)| *first..=*last)
 }
