@@ -53,7 +53,7 @@ fn what_holds_a_promise_is_there() {
                     assert!(has_test(&read(file), name), "{promise}: {file} has no test {name}");
                     tests += 1;
                 }
-                None => assert!(place.starts_with("fuzz/") && !read(place).is_empty(), "{place}"),
+                None => assert!(place.starts_with("tests/fuzz/") && !read(place).is_empty(), "{place}"),
             }
         }
         assert!(tests > 0, "{promise} is held by no test");

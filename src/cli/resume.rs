@@ -268,6 +268,7 @@ impl Plan {
         });
         let last = last.collect();
         let shut = if reading.end_sessions { shut(job, ledger) } else { Vec::new() };
+        let unverified = ledger.provable(job, unverified);
         Plan { to_do, last, settled, unverified, shut }
     }
 

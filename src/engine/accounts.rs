@@ -24,6 +24,8 @@ pub struct Account<'a> {
     accepted: Vec<u32>,
     doubtful: Vec<Unverified>,
     earlier: Vec<Unverified>,
+    /// Operations behind these that ended without a call.
+    uncalled: Vec<u32>,
     /// Whether a login was suspended and the sessions are not ended yet.
     sessions_due: bool,
     end: End,
@@ -35,6 +37,9 @@ pub struct Called {
     pub now: Vec<Unverified>,
     /// In earlier ones.
     pub earlier: Vec<Unverified>,
+    /// Not called, for their flag was as wanted or nobody can tell: what was called before them on
+    /// that flag shows no more.
+    pub uncalled: Vec<u32>,
 }
 
 /// How far it is with reading the state.
@@ -92,6 +97,7 @@ impl<'a> Account<'a> {
             accepted: Vec::new(),
             doubtful: Vec::new(),
             earlier: if checks.after { unverified } else { Vec::new() },
+            uncalled: Vec::new(),
             sessions_due: sessions_due && checks.end_sessions,
             end: End::NotYet,
         };
@@ -165,6 +171,13 @@ impl<'a> Account<'a> {
         }
     }
 
+    /// Notes an operation that ended without a call.
+    pub fn note_uncalled(&mut self, op: u32) {
+        if self.called().next().is_some() {
+            self.uncalled.push(op);
+        }
+    }
+
     /// Notes that a login was suspended, after which sessions are to be ended.
     pub fn owes_sessions(&mut self) {
         self.sessions_due = true;
@@ -199,6 +212,7 @@ impl<'a> Account<'a> {
         Called {
             now: accepted.chain(std::mem::take(&mut self.doubtful)).collect(),
             earlier: std::mem::take(&mut self.earlier),
+            uncalled: std::mem::take(&mut self.uncalled),
         }
     }
 

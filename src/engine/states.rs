@@ -196,16 +196,21 @@ impl<'a> States<'a> {
     }
 
     /// What a reading says of operations that were called before it. Of several on the same flag of
-    /// a mailbox only the last one shows.
+    /// a mailbox only the last one shows, and none if a later one ended without a call.
     pub fn prove(&self, called: Called, found: &[(MailboxId, State)]) -> Proof {
         let mut last: HashMap<(MailboxId, u8), (Unverified, bool)> = HashMap::new();
+        let key = |op: u32| (self.mailbox(op), self.function(op).target().flag as u8);
         let earlier = called.earlier.into_iter().map(|unverified| (unverified, true));
         for (unverified, is_earlier) in earlier.chain(called.now.into_iter().map(|now| (now, false))) {
-            let flag = self.function(unverified.op).target().flag as u8;
-            let key = (self.mailbox(unverified.op), flag);
+            let key = key(unverified.op);
             let is_behind = last.get(&key).is_some_and(|(known, _)| known.op > unverified.op);
             if !is_behind {
                 last.insert(key, (unverified, is_earlier));
+            }
+        }
+        for op in called.uncalled {
+            if last.get(&key(op)).is_some_and(|(known, _)| known.op < op) {
+                last.remove(&key(op));
             }
         }
         let states: HashMap<MailboxId, State> = found.iter().copied().collect();
@@ -432,7 +437,8 @@ mod tests {
             2 => Unverified { op, ended: Status::Unknown, fault: fault() },
             _ => Unverified { op, ended: Status::Ok, fault: None },
         };
-        let all = Called { earlier: vec![called(0)], now: (1..6).map(called).collect() };
+        let all =
+            Called { earlier: vec![called(0)], now: (1..6).map(called).collect(), uncalled: Vec::new() };
         let proof = states.prove(all, &list);
         assert_eq!((proof.holds, proof.lacks), (vec![0, 2, 5], vec![1]), "3 is not listed, 4 is behind 5");
         let ends: Vec<_> = proof
@@ -447,7 +453,7 @@ mod tests {
         );
         let late = |ended| {
             let unverified = Unverified { op: 1, ended, fault: fault() };
-            states.prove(Called { earlier: vec![unverified], now: Vec::new() }, &list)
+            states.prove(Called { earlier: vec![unverified], now: Vec::new(), uncalled: vec![0] }, &list)
         };
         let end = late(Status::Unknown).corrections.swap_remove(0);
         let why = end.fault.unwrap();
@@ -455,5 +461,7 @@ mod tests {
         assert_eq!(why.error, "no answer; read afterwards: login is active");
         let failed = late(Status::Failed);
         assert_eq!((failed.lacks, failed.corrections), (vec![1], vec![]), "it had ended so");
+        let behind = Called { earlier: vec![called(4)], now: Vec::new(), uncalled: vec![5] };
+        assert_eq!(states.prove(behind, &list), Proof::default(), "it was taken back before the reading");
     }
 }

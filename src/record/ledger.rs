@@ -6,7 +6,7 @@
 
 mod slot;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::domain::{ErrorClass, Function, State, Status};
 use crate::job::{Job, MailboxId, Operation, What};
@@ -334,6 +334,35 @@ impl Ledger {
             };
             let is_proved = slot.is(HOLDS | LACKS | UNCLEAR);
             slot.is(BEGUN) && may_have_effect && !is_proved && !self.after(slot.mailbox).was_read()
+        })
+    }
+
+    /// Those of these operations that a reading can still tell of: behind the others a later one on the
+    /// same flag had effect, or may have had it.
+    pub fn provable(&self, job: &Job, mut ops: Vec<u32>) -> Vec<u32> {
+        let flag = |operation: &Operation| match operation.what {
+            What::Call(function) => Some((operation.mailbox, function.target().flag as u8)),
+            _ => None,
+        };
+        let wanted: HashSet<_> = ops.iter().filter_map(|op| flag(&job.operations[*op as usize])).collect();
+        let mut last = HashMap::new();
+        for (op, operation) in (0u32..).zip(&job.operations) {
+            let changed = flag(operation).filter(|flag| wanted.contains(flag) && self.may_have_changed(op));
+            if let Some(flag) = changed {
+                last.insert(flag, op);
+            }
+        }
+        ops.retain(|op| {
+            let flag = flag(&job.operations[*op as usize]);
+            flag.and_then(|flag| last.get(&flag)).is_none_or(|last| last <= op)
+        });
+        ops
+    }
+
+    /// Whether an operation had effect, or may have had.
+    fn may_have_changed(&self, op: u32) -> bool {
+        self.slots.get(op as usize).is_some_and(|slot| {
+            slot.is(BEGUN) && (slot.is(OPEN | UNDER_WAY) || slot.status == Some(Status::Ok))
         })
     }
 

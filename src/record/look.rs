@@ -326,7 +326,7 @@ fn check_ops(ops: &[u32], count: usize) -> Result<(), String> {
 }
 
 #[cfg(test)]
-mod properties;
+mod property_tests;
 
 #[cfg(test)]
 mod tests {

@@ -21,6 +21,7 @@ use super::endpoint::{Api, ConnectTo, Endpoint, Trust};
 use super::fault::{chain, from_fault};
 use super::gate::Gate;
 use super::reading::{self, MAX_READING_BYTES, as_account};
+use super::room::{ROOM, SMALL_BYTES, Share};
 use super::tls;
 use super::transport::{Answer, Found, Question, Reader, Reading, Together, Transport, Verdict};
 use super::verdict::{Body, MAX_ANSWER_BYTES, Received, is_refusal, judge, not_asked, odd_batch, odd_data};
@@ -232,7 +233,7 @@ impl HttpTransport {
             refusal: None,
         };
         let taken = match request.send().await {
-            Ok(response) => self.take(response, MAX_TOGETHER_BYTES).await,
+            Ok(response) => self.take(response, MAX_TOGETHER_BYTES, None).await,
             Err(fault) => return nothing(None, self.presentable(from_fault(fault))),
         };
         let status = Some(taken.status);
@@ -272,7 +273,7 @@ impl HttpTransport {
         };
         let answer = match request.send().await {
             Ok(response) => {
-                let taken = self.take(response, MAX_ANSWER_BYTES).await;
+                let taken = self.take(response, MAX_ANSWER_BYTES, None).await;
                 Answer { http_status: Some(taken.status), verdict: taken.judge(Expected::Uapi) }
             }
             Err(fault) => Answer { http_status: None, verdict: from_fault(fault) },
@@ -295,7 +296,8 @@ impl HttpTransport {
         match self.client.get(url).body(self.gate.body("")).send().await {
             Ok(response) => {
                 reading.certificate = self.certificate(&response);
-                let taken = self.take(response, MAX_READING_BYTES).await;
+                let mut share = ROOM.share();
+                let taken = self.take(response, MAX_READING_BYTES, Some(&mut share)).await;
                 reading.http_status = Some(taken.status);
                 reading.verdict = taken.judge(asked.expected);
                 if reading.verdict == Verdict::Done {
@@ -312,11 +314,11 @@ impl HttpTransport {
     }
 
     /// Takes an answer in. After a refusal nothing more leaves, not even while its words are read.
-    async fn take(&self, response: Response, limit: usize) -> Taken {
+    async fn take(&self, response: Response, limit: usize, share: Option<&mut Share<'_>>) -> Taken {
         if is_refusal(response.status().as_u16()) {
             self.gate.close();
         }
-        take(response, limit).await
+        take(response, limit, share).await
     }
 
     /// The certificate of the connection that an answer came by, if it was wanted.
@@ -471,8 +473,8 @@ impl Taken {
     }
 }
 
-/// Takes an answer in, up to `limit` bytes of it.
-async fn take(mut response: Response, limit: usize) -> Taken {
+/// Takes an answer in, up to `limit` bytes of it; a listing needs room for them.
+async fn take(mut response: Response, limit: usize, mut share: Option<&mut Share<'_>>) -> Taken {
     let status = response.status().as_u16();
     // Nearly every answer comes in one piece, which then need not be copied.
     let mut first: Option<Bytes> = None;
@@ -496,15 +498,24 @@ async fn take(mut response: Response, limit: usize) -> Taken {
         let read = first.as_ref().map_or(0, Bytes::len).max(joined.len());
         match response.chunk().await {
             Ok(Some(chunk)) if read + chunk.len() > limit => break Some(Body::TooLong(limit)),
-            Ok(Some(chunk)) => match &first {
-                None => first = Some(chunk),
-                Some(first) => {
-                    if joined.is_empty() {
-                        joined.extend_from_slice(first);
-                    }
-                    joined.extend_from_slice(&chunk);
+            Ok(Some(chunk)) => {
+                if let Some(share) = &mut share {
+                    share.hold(read + chunk.len()).await;
                 }
-            },
+                match &first {
+                    None => first = Some(chunk),
+                    Some(first) => {
+                        if joined.is_empty() {
+                            joined.extend_from_slice(first);
+                        }
+                        if joined.len() + chunk.len() > joined.capacity() && joined.len() > SMALL_BYTES {
+                            // At once all that may come: doubling would take more than the listing may.
+                            joined.reserve_exact(limit - joined.len());
+                        }
+                        joined.extend_from_slice(&chunk);
+                    }
+                }
+            }
             Ok(None) => break None,
             Err(fault) => {
                 let class = if fault.is_timeout() { ErrorClass::Timeout } else { ErrorClass::Connect };

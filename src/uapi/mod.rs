@@ -17,6 +17,7 @@ mod http;
 mod http_tests;
 mod pin;
 mod reading;
+mod room;
 #[cfg(test)]
 mod testing;
 mod tls;

@@ -6,9 +6,10 @@
 //! types vary between versions (numbers as strings, `[]` for `{}`, null or missing lists), so
 //! nothing but `status` is required.
 
+use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 /// Which shape the answer to a call has when it is a success.
@@ -128,10 +129,11 @@ const KEYS: [&str; 23] = [
 /// dozens of fields per row, which would take ten times its length in memory.
 ///
 /// # Errors
-/// If it is not JSON.
+/// If it is not JSON, or has more values to keep than any listing.
 pub fn parse(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_slice(without_mark(bytes));
-    let body = Skim.deserialize(&mut reader)?;
+    let left = Cell::new(MAX_VALUES);
+    let body = Skim(&left).deserialize(&mut reader)?;
     reader.end().map(|()| body)
 }
 
@@ -140,18 +142,26 @@ pub fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
-/// Any JSON, of which objects keep the [`KEYS`] alone.
-struct Skim;
+/// Most values that are kept of one body: eight of each of 250,000 mailboxes, which is more than 64 MB
+/// of a real listing have. Short rows that some server makes up could take forty times their length.
+const MAX_VALUES: u32 = 2_000_000;
 
-impl<'de> DeserializeSeed<'de> for Skim {
+/// Any JSON, of which objects keep the [`KEYS`] alone, and so many values more.
+#[derive(Clone, Copy)]
+struct Skim<'a>(&'a Cell<u32>);
+
+impl<'de> DeserializeSeed<'de> for Skim<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+        let left =
+            self.0.get().checked_sub(1).ok_or_else(|| D::Error::custom("more values than a listing has"))?;
+        self.0.set(left);
         reader.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Skim {
+impl<'de> Visitor<'de> for Skim<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -184,7 +194,7 @@ impl<'de> Visitor<'de> for Skim {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
         let mut values = Vec::new();
-        while let Some(value) = list.next_element_seed(Skim)? {
+        while let Some(value) = list.next_element_seed(self)? {
             values.push(value);
         }
         Ok(values.into())
@@ -195,7 +205,7 @@ impl<'de> Visitor<'de> for Skim {
         while let Some(key) = object.next_key_seed(Key)? {
             match key {
                 Some(key) => {
-                    let value = object.next_value_seed(Skim)?;
+                    let value = object.next_value_seed(self)?;
                     kept.insert(key.to_owned(), value);
                 }
                 None => {
@@ -251,6 +261,16 @@ mod tests {
         for broken in ["{\"x\":1", "{} {}", "{\"x\":[1,}", "{1:2}", "\u{1}"] {
             assert!(parse(broken.as_bytes()).is_err(), "{broken}");
         }
+    }
+
+    #[test]
+    fn more_values_than_a_listing_has_are_not_kept() {
+        let of = |rows: usize| format!("{{\"data\":[{}{{}}]}}", "{},".repeat(rows - 1));
+        let most = MAX_VALUES as usize - 2;
+        assert!(parse(of(most).as_bytes()).is_ok());
+        assert!(parse(of(most + 1).as_bytes()).is_err());
+        let left_out = format!("{{\"other\":{}}}", of(most + 1));
+        assert!(parse(left_out.as_bytes()).is_ok(), "what is not kept does not count");
     }
 
     #[test]

@@ -22,8 +22,13 @@ impl Place {
     pub fn new() -> Place {
         let dir = tempfile::tempdir().unwrap();
         let place = Place { dir, is_blind: false };
-        place.write("token", format!("{TOKEN}
-"));
+        place.write(
+            "token",
+            format!(
+                "{TOKEN}
+"
+            ),
+        );
         place
     }
 

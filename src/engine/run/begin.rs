@@ -80,6 +80,9 @@ impl Run<'_, '_> {
             }));
         }
         self.states.ended(op, status, false);
+        if matches!(status, Status::Unchanged | Status::Ok | Status::Unknown) {
+            self.lanes[index].accounts[account as usize].note_uncalled(op);
+        }
         if status == Status::Ok {
             self.note_shut(index, account, op);
         }

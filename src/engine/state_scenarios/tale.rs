@@ -249,7 +249,7 @@ impl Tale {
                 to_do.push(op);
             }
         }
-        (to_do, unverified, superseded)
+        (to_do, ledger.provable(&self.job, unverified), superseded)
     }
 
     /// What a session would take up, be it only to look.
