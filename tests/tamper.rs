@@ -63,7 +63,9 @@ fn no_line_can_be_changed_lost_added_or_swapped_and_no_end_cut_off() {
         }
         // Where the last line is gone, what is wrong is where the journal ends.
         if line > 0 && line < journal.len() {
-            assert_eq!(named, Some(line as u64), "{what}: {says}");
+            // Behind the last line nothing shows that one was before it.
+            let is_at_the_end = ["a loss", "a swap"].contains(&what.as_str()) && line + 1 == journal.len();
+            assert_eq!(named, Some((line - usize::from(is_at_the_end)) as u64), "{what}: {says}");
         }
         let refused = resume(&place);
         assert_eq!(code(&refused), 6, "{what} in line {line}: {}", stderr(&refused));

@@ -428,19 +428,30 @@ fn parse(line: &[u8], before: Chain) -> Result<(Entry, Chain, Option<u64>), Unso
 }
 
 /// Counts what stands from an unsound line on, which begins at byte `at`, and finds the highest sync
-/// noted in it.
+/// noted in it. A line that fits the one before it is as it was written, wherever it has come to stand,
+/// such as behind a line that was taken out.
 fn look_behind(first: &[u8], at: u64, reader: &mut impl BufRead) -> io::Result<(Torn, u64)> {
     let mut torn = Torn { lines: 0, bytes: 0 };
     let mut synced = 0;
     let mut line = first.to_vec();
+    let mut before = None;
     while !line.is_empty() {
-        synced = synced.max(noted_in(&line, at + torn.bytes));
+        let sound = before.and_then(|before| parse(&line, before).ok());
+        let noted = sound.and_then(|(_, _, noted)| noted);
+        synced = synced.max(noted.unwrap_or_else(|| noted_in(&line, at + torn.bytes)));
+        before = stated(&line);
         torn.lines += 1;
         torn.bytes += line.len() as u64;
         line.clear();
         reader.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut line)?;
     }
     Ok((torn, synced))
+}
+
+/// The hash that a line ends with.
+fn stated(line: &[u8]) -> Option<Chain> {
+    let text = std::str::from_utf8(line).ok()?.strip_suffix("\"}\n")?;
+    Chain::read(text.get(text.len().checked_sub(32)?..)?)
 }
 
 /// The sync that an unsound line notes, which begins at byte `at`; 0 if it notes none, or one that

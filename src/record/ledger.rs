@@ -199,8 +199,9 @@ impl Ledger {
                     }
                 }
                 match self.undos.last_mut().filter(|undo| undo.by == *by) {
-                    // A long list takes several lines.
-                    Some(undo) => undo.ops.extend(ops),
+                    // A long list takes several lines; and one that was killed before it had a run, and
+                    // was begun again, is noted twice.
+                    Some(undo) => undo.ops = together(std::mem::take(&mut undo.ops), ops),
                     None => self.undos.push(Undo { by: by.clone(), dir: dir.clone(), ops: ops.clone() }),
                 }
             }
@@ -586,6 +587,20 @@ pub(super) fn overtaken(job: &Job, is_well: impl Fn(u32) -> bool) -> HashSet<u32
         }
     }
     overtaken
+}
+
+/// The rows of two lists, as rows that ascend.
+fn together(mut rows: Vec<(u32, u32)>, more: &[(u32, u32)]) -> Vec<(u32, u32)> {
+    rows.extend(more);
+    rows.sort_unstable();
+    rows.dedup_by(|next, row| {
+        let touches = next.0 <= row.1.saturating_add(1);
+        if touches {
+            row.1 = row.1.max(next.1);
+        }
+        touches
+    });
+    rows
 }
 
 /// Every number of rows of them.

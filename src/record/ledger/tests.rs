@@ -125,6 +125,9 @@ fn what_is_taken_back_is_known_with_who_does_until_it_is_begun_again() {
     apply(&mut ledger, undone("second", vec![(0, 1)]));
     assert_eq!(by(&ledger, 0).as_deref(), Some("second"));
     assert_eq!(ledger.ended(0), Some((Status::Ok, None)), "it stays as it was");
+    // Killed before it had a run, and begun again with less to do.
+    apply(&mut ledger, undone("second", vec![(0, 0)]));
+    assert_eq!(by(&ledger, 1).as_deref(), Some("second"));
     apply(&mut ledger, Entry::Begin { at: Stamp(60), ops: vec![0] });
     assert!(!ledger.is_undone(0) && by(&ledger, 0).is_none() && ledger.is_undone(1));
 }
@@ -138,4 +141,10 @@ fn taken_up_again_it_has_not_ended() {
     }
     assert_eq!(ledger.ended(0), None);
     assert_eq!(ledger.servers()[0].requests, 1);
+}
+
+#[test]
+fn two_lists_of_rows_become_one_that_ascends() {
+    let rows = together(vec![(0, 3), (9, 11), (27, 30)], &[(0, 1), (4, 4), (10, 13), (20, 20)]);
+    assert_eq!(rows, [(0, 4), (9, 13), (20, 20), (27, 30)]);
 }
