@@ -58,7 +58,7 @@ pub fn resume(args: &ResumeArgs, disk: &Disk) -> Result<Exit, Failure> {
     reading.check()?;
     let plan = Plan::new(&job, &opened.ledger, args, &settings, &reading);
     if plan.is_empty() && opened.closed {
-        return nothing_to_do(disk, &dir, &facts, &job, &opened, tolerated, live, args);
+        return nothing_to_do(&dir, &facts, &job, &opened, tolerated, live, args);
     }
 
     RunDir::check_room(disk, dir.path(), Estimate::new(&job, &input, plan.to_do.len()))?;
@@ -322,7 +322,6 @@ fn without_call(op: u32, status: Status, class: Option<ErrorClass>, error: &str)
 
 /// A run that is through: nothing is sent, nothing is written, and its own exit code is given.
 fn nothing_to_do(
-    disk: &Disk,
     dir: &RunDir,
     facts: &RunFacts,
     job: &Job,
@@ -358,7 +357,7 @@ fn nothing_to_do(
     let (elapsed, stopped, again, refused) = (Duration::ZERO, None, Vec::new(), Vec::new());
     let closed = Closed { exit, summary, tally, left: 0, tolerated, stopped, elapsed, again, refused };
     // Nothing has happened that anybody else would have to know.
-    run::finish(live, disk, dir, facts, &args.output, &Afterwards::default(), closed)
+    run::finish(live, dir.disk(), dir, facts, &args.output, &Afterwards::default(), closed)
 }
 
 /// The newest run that can be resumed, if it is not older than a day.

@@ -254,6 +254,11 @@ impl RunDir {
         Ok(runs)
     }
 
+    /// What it is written by.
+    pub fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
     /// The directory itself.
     pub fn path(&self) -> &Path {
         &self.path
