@@ -42,26 +42,12 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Map, Value, json};
 
+    use super::super::wire::KEYS;
     use super::*;
 
     /// JSON in which the words of the API's shapes occur, in any place.
     fn shaped() -> impl Strategy<Value = Value> {
-        let word = prop::sample::select(vec![
-            "status",
-            "result",
-            "data",
-            "uapi",
-            "metadata",
-            "errors",
-            "reason",
-            "cpanelresult",
-            "error",
-            "domains",
-            "domain",
-            "user",
-            "name",
-            "expires_at",
-        ]);
+        let word = prop::sample::select(KEYS.to_vec());
         let leaf = prop_oneof![
             Just(json!(1)),
             Just(json!(0)),
@@ -110,10 +96,13 @@ mod tests {
                 (Api::Whm, Question::DomainOwner("a.example")),
                 (Api::Cpanel, Question::MailDomains),
                 (Api::Cpanel, Question::Tokens),
+                (Api::Whm, Question::States { account: "anna" }),
+                (Api::Cpanel, Question::HeldCount { account: "anna", mailbox: "a@a.example" }),
             ] {
                 let shown = match found_in(api, question, bytes.as_bytes()) {
                     Ok(Found::Domains(list)) => list.into_iter().map(|(domain, user)| domain + &user).collect(),
                     Ok(Found::Owner(owner)) => owner.unwrap_or_default(),
+                    Ok(Found::States(list)) => list.into_iter().map(|(mailbox, _)| mailbox).collect(),
                     Ok(_) => String::new(),
                     Err(told) => told,
                 };

@@ -99,7 +99,7 @@ fn words(value: &Value) -> Vec<String> {
 }
 
 /// The keys that anything is ever read from: of the envelope, and of a reading's rows.
-const KEYS: [&str; 23] = [
+pub(super) const KEYS: [&str; 23] = [
     "status",
     "errors",
     "messages",

@@ -26,6 +26,8 @@ fuzz_target!(|data: &[u8]| {
         (Api::Whm, Question::DomainOwner("example.com")),
         (Api::Cpanel, Question::MailDomains),
         (Api::Cpanel, Question::Tokens),
+        (Api::Whm, Question::States { account: "anna" }),
+        (Api::Cpanel, Question::HeldCount { account: "anna", mailbox: "a@a.example" }),
     ] {
         match found_in(api, question, body) {
             Ok(Found::Domains(list)) => {
@@ -35,6 +37,9 @@ fuzz_target!(|data: &[u8]| {
                 }
             }
             Ok(Found::Owner(owner)) => assert!(!owner.unwrap_or_default().chars().any(char::is_control)),
+            Ok(Found::States(list)) => {
+                assert!(!list.iter().any(|(mailbox, _)| mailbox.chars().any(char::is_control)));
+            }
             Ok(_) => {}
             Err(told) => assert!(!told.chars().any(char::is_control), "{told:?}"),
         }
