@@ -13,7 +13,9 @@ use crate::record::{Ledger, Place};
 pub struct Tasks<'a, 'l> {
     pub job: &'a Job,
     pub fleet: &'a Fleet,
-    pub routed: &'a Routed,
+    /// The places of [`Routed`], which outlive what is only needed to lay the lanes out.
+    pub places: &'a [Place],
+    pub routed: &'l Routed,
     /// The ways to each server, one for each login.
     pub ways: Vec<Vec<Way<'a>>>,
     pub heard: &'l [Heard],
@@ -31,11 +33,12 @@ pub struct Tasks<'a, 'l> {
 
 /// A lane for each server, in the fleet's order: so their numbers are the same everywhere.
 pub fn lanes<'a>(tasks: Tasks<'a, '_>) -> Vec<LaneSpec<'a>> {
-    let Tasks { job, fleet, routed, ways, heard, known, ledger, last, .. } = tasks;
-    let places = routed.places.list();
+    let Tasks { job, fleet, places, routed, ways, heard, known, ledger, last, .. } = tasks;
     let place_of = |op: u32| routed.places.number_of(job.operations[op as usize].mailbox);
     let by_place = |ops: &[u32]| {
-        let mut found: Vec<Vec<u32>> = vec![Vec::new(); places.len()];
+        let mut counts = vec![0; places.len()];
+        ops.iter().filter_map(|op| place_of(*op)).for_each(|place| counts[place as usize] += 1);
+        let mut found: Vec<Vec<u32>> = counts.into_iter().map(Vec::with_capacity).collect();
         for op in ops {
             if let Some(place) = place_of(*op) {
                 found[place as usize].push(*op);
@@ -95,11 +98,14 @@ fn unverified_call(ledger: &Ledger, job: &Job, op: u32) -> Unverified {
 }
 
 /// What earlier sessions have changed, and what they found unchanged; without what is taken up again,
-/// which is counted with this one's.
+/// which is counted with this one's. `to_do` is in file order.
 pub fn changed_before(ledger: &Ledger, to_do: &[u32]) -> Changes {
-    let taken_up: HashSet<u32> = to_do.iter().copied().collect();
     let mut changes = Changes::default();
-    for op in (0..u32::try_from(ledger.len()).unwrap_or(u32::MAX)).filter(|op| !taken_up.contains(op)) {
+    let mut taken_up = to_do.iter().copied().peekable();
+    for op in 0..u32::try_from(ledger.len()).unwrap_or(u32::MAX) {
+        if taken_up.next_if_eq(&op).is_some() {
+            continue;
+        }
         match ledger.ended(op) {
             Some((Status::Unchanged, _)) => changes.unchanged += 1,
             Some((Status::Ok | Status::Unknown, _)) => changes.changed += 1,

@@ -67,6 +67,7 @@ pub fn look(look: Look<'_>, live: &mut Live) -> Result<Looked, Failure> {
     let lanes = lanes::lanes(Tasks {
         job,
         fleet,
+        places: routed.places.list(),
         routed,
         ways: reach.ways_to_look(),
         heard: &survey.heard,

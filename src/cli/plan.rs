@@ -38,7 +38,7 @@ pub fn plan(args: &PlanArgs, disk: &Disk) -> Result<Exit, Failure> {
     let mut live = Live::start(&args.output);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let run_id = format!("plan-{}", RunDir::name(None, input.name(), Stamp::now()));
-    let callable = prepare::callable(&job);
+    let has_calls = prepare::callable(&job).next().is_some();
     let mut state = None;
     let (survey, reach, credentials) = if ground.is_sandbox {
         let reach = Reach::sandbox(&fleet.servers[0], disk, Kept::Nowhere, &run_id, &job)?;
@@ -61,7 +61,7 @@ pub fn plan(args: &PlanArgs, disk: &Disk) -> Result<Exit, Failure> {
             operator: &who.to_string(),
             live: &live,
         };
-        let survey = surveyor.survey(state, &left_out, |_| !callable.is_empty(), &runtime)?;
+        let survey = surveyor.survey(state, &left_out, |_| has_calls, &runtime)?;
         (survey, reach, credentials)
     };
     let names = options.servers.as_deref().unwrap_or_default();
@@ -74,8 +74,8 @@ pub fn plan(args: &PlanArgs, disk: &Disk) -> Result<Exit, Failure> {
         recorded: None,
         is_rehearsal: false,
     };
-    let routed = routing.route(callable.iter().copied(), &HashSet::new());
-    let to_do: Vec<u32> = callable.into_iter().filter(|op| !routed.settled.contains_key(op)).collect();
+    let routed = routing.route(prepare::callable(&job), &HashSet::new());
+    let to_do = prepare::placed(&job, &routed);
     let order = args.channel_order.as_ref().map(|channels| channels.0.as_slice()).unwrap_or_default();
     let mut signals = runtime.block_on(async { session::listen() })?;
     let mut looked = look::look(

@@ -8,6 +8,7 @@ use anyhow::Result;
 use super::Failure;
 use super::args::{InputArgs, LimitArgs, SelectArgs, ServerArgs};
 use super::ground::Ground;
+use super::route::Routed;
 use super::select::Lists;
 use crate::job::{self, InputOptions, Job, Source, What};
 
@@ -43,7 +44,15 @@ impl Prepared {
 }
 
 /// The operations that have a call.
-pub fn callable(job: &Job) -> Vec<u32> {
-    let calls = job.operations.iter().enumerate().filter(|(_, o)| matches!(o.what, What::Call(_)));
-    calls.filter_map(|(op, _)| u32::try_from(op).ok()).collect()
+pub fn callable(job: &Job) -> impl Iterator<Item = u32> {
+    let calls = (0..).zip(&job.operations).filter(|(_, operation)| matches!(operation.what, What::Call(_)));
+    calls.map(|(op, _)| op)
+}
+
+/// Those of them that go to a place, in a list no longer than it has to be.
+pub fn placed(job: &Job, routed: &Routed) -> Vec<u32> {
+    let placed = || callable(job).filter(|op| !routed.settled.contains_key(op));
+    let mut list = Vec::with_capacity(placed().count());
+    list.extend(placed());
+    list
 }

@@ -145,7 +145,7 @@ pub fn resume(args: &ResumeArgs, disk: &Disk) -> Result<Exit, Failure> {
             reach: &reach,
             runtime: &runtime,
             survey,
-            routed: &routed,
+            routed,
             order: settings.channel_order,
             who,
             reading: &reading,

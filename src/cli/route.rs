@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::select::Lists;
 use crate::domain::{ErrorClass, Status};
-use crate::fleet::{Fleet, Heard, Route, Router, Said};
+use crate::fleet::{Fleet, Heard, Left, Route, Router, Said};
 use crate::job::{Job, MailboxId, What};
 use crate::record::{Place, Places, Settled};
 
@@ -52,7 +52,8 @@ impl Routing<'_> {
             warnings: self.lists.unknown(job),
             is_unrouted: false,
         };
-        let mut routes: Vec<Option<Route>> = vec![None; job.mailboxes.len()];
+        // Nearly all mailboxes get a place, which says that they are routed; the others are few.
+        let mut left: HashMap<MailboxId, Left> = HashMap::new();
         let mut at_home: HashMap<(&str, usize), MailboxId> = HashMap::new();
         for op in to_do {
             let operation = &job.operations[op as usize];
@@ -63,8 +64,7 @@ impl Routing<'_> {
                 routed.leave(op, is_resumed, why.into());
                 continue;
             }
-            let slot = &mut routes[mailbox.index()];
-            if slot.is_none() {
+            if routed.places.number_of(mailbox).is_none() && !left.contains_key(&mailbox) {
                 let said = &job.destinations[job.mailboxes.destination(mailbox) as usize];
                 let said = Said {
                     server: said.server.and_then(|at| self.names.get(at as usize)).map(String::as_str),
@@ -84,26 +84,32 @@ impl Routing<'_> {
                 {
                     let error = "another row names this mailbox with another `server` or `account` cell: \
                                  give all its rows the same";
-                    route = Route::Left(crate::fleet::Left {
+                    route = Route::Left(Left {
                         status: Status::Blocked,
                         class: ErrorClass::AmbiguousServer,
                         error: error.into(),
                     });
                 }
-                routed.place(fleet, mailbox, &route);
-                *slot = Some(route);
+                match route {
+                    Route::Account { server, login, account } => {
+                        routed.place(fleet, mailbox, (server, Some(login)), &account);
+                    }
+                    Route::Server { server } => routed.place(fleet, mailbox, (server, None), ""),
+                    Route::Left(why) => drop(left.insert(mailbox, why)),
+                    Route::Open => {}
+                }
             }
-            match slot {
-                Some(Route::Left(left)) if left.class == ErrorClass::Excluded => {
-                    routed.leave(op, is_resumed, left.error.clone());
+            match left.get(&mailbox) {
+                Some(why) if why.class == ErrorClass::Excluded => {
+                    routed.leave(op, is_resumed, why.error.clone());
                 }
-                Some(Route::Left(left)) => {
-                    routed.is_unrouted |= left.class == ErrorClass::Unrouted;
-                    let class = Some(left.class);
-                    let error = left.error.clone();
-                    routed.settled.insert(op, Settled { status: left.status, class, error });
+                Some(why) => {
+                    routed.is_unrouted |= why.class == ErrorClass::Unrouted;
+                    let class = Some(why.class);
+                    let error = why.error.clone();
+                    routed.settled.insert(op, Settled { status: why.status, class, error });
                 }
-                _ => {}
+                None => {}
             }
         }
         routed.warnings.extend(router.warning());
@@ -122,15 +128,10 @@ impl Routed {
         }
     }
 
-    fn place(&mut self, fleet: &Fleet, mailbox: MailboxId, route: &Route) {
-        let (server, login, account) = match route {
-            Route::Account { server, login, account } => (*server, Some(*login), &**account),
-            Route::Server { server } => (*server, None, ""),
-            Route::Open | Route::Left(_) => return,
-        };
-        let number = self.places.number(&fleet.servers[server].name, account);
+    fn place(&mut self, fleet: &Fleet, mailbox: MailboxId, way: (usize, Option<usize>), account: &str) {
+        let number = self.places.number(&fleet.servers[way.0].name, account);
         if number as usize == self.ways.len() {
-            self.ways.push((server, login));
+            self.ways.push(way);
         }
         self.places.put(mailbox, number);
     }

@@ -82,7 +82,7 @@ pub fn run(args: &RunArgs, disk: &Disk) -> Result<Exit, Failure> {
         let names = facts.input.options.servers.as_deref().unwrap_or_default();
         let (job, lists, is_rehearsal) = (&job, &lists, args.dry_run);
         let routing = Routing { job, fleet, heard, lists, names, recorded: None, is_rehearsal };
-        let mut routed = routing.route(prepare::callable(job).into_iter(), &HashSet::new());
+        let mut routed = routing.route(prepare::callable(job), &HashSet::new());
         if let Some(shard) = args.shard {
             shard.narrow(&mut routed, job, fleet);
         }
@@ -94,7 +94,7 @@ pub fn run(args: &RunArgs, disk: &Disk) -> Result<Exit, Failure> {
         return rehearse(args, disk, &runs_dir, facts, &settings, &input, &job, &ground, &routed, live);
     }
 
-    let has_calls = !prepare::callable(&job).is_empty();
+    let has_calls = prepare::callable(&job).next().is_some();
     let start = Start {
         facts: facts.clone(),
         who,

@@ -36,7 +36,7 @@ pub struct Work<'a> {
     pub reach: &'a Reach,
     pub runtime: &'a Runtime,
     pub survey: Survey,
-    pub routed: &'a Routed,
+    pub routed: Routed,
     pub order: ChannelOrder,
     pub who: Who,
     pub reading: &'a ReadingSettings,
@@ -86,10 +86,12 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
     let mut done_before = (0..work.job.operations.len() as u32).filter(is_done).count();
     // What is taken up again is still to be done.
     done_before -= work.to_do.iter().filter(|op| is_done(op)).count();
+    let places = work.routed.places.list().to_vec();
     let lanes = lanes::lanes(Tasks {
         job: work.job,
         fleet: work.fleet,
-        routed: work.routed,
+        places: &places,
+        routed: &work.routed,
         ways: work.reach.ways(),
         heard: &work.survey.heard,
         known: std::mem::take(&mut work.survey.known),
@@ -100,6 +102,8 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
         end_sessions: work.reading.end_sessions,
     });
     let checks = work.reading.checks(lanes::changed_before(&work.ledger, &work.to_do));
+    // Some bytes for each mailbox and operation, which the lanes have now.
+    drop((work.routed, work.to_do));
     let reads_after = checks.after;
     let foreseen = work.foreseen;
     let Work { dir, job, order, sessions, tolerated, again, runtime, .. } = work;
@@ -211,7 +215,7 @@ pub fn is_left(ledger: &Ledger, job: &Job, op: u32) -> bool {
 fn open(work: &mut Work<'_>) -> Result<(), Failure> {
     let opening = Opening {
         fleet: work.fleet,
-        routed: work.routed,
+        routed: &work.routed,
         recorded: work.ledger.places(),
         who: &work.who,
         asked: std::mem::take(&mut work.survey.asked),

@@ -69,7 +69,7 @@ impl Start<'_> {
             false => reach::credentials(fleet, disk, |server| is_out(&server.name))?,
         };
         RunDir::check(self.run_dir)?;
-        let room = Estimate::new(job, input, prepare::callable(job).len());
+        let room = Estimate::new(job, input, prepare::callable(job).count());
         RunDir::check_room(disk, self.run_dir.unwrap_or(self.runs_dir), room)?;
         let at = facts.started_at;
         let run_id = RunDir::name(self.run_dir, input.name(), at);
@@ -128,7 +128,7 @@ impl Start<'_> {
             Some(_) => Reach::servers(fleet, &credentials, &dir.run_id())?,
         };
         live.note(&format!("run {}", dir.path().display()));
-        let callable = prepare::callable(job).into_iter();
+        let to_do = prepare::placed(job, &routed);
         let closed = session::carry_out(
             Work {
                 dir: &dir,
@@ -139,7 +139,7 @@ impl Start<'_> {
                 reach: &reach,
                 runtime: &runtime,
                 survey,
-                routed: &routed,
+                routed,
                 order: settings.channel_order,
                 reading: &settings.reading,
                 foreseen: Some(&|op| settings.foreseen(op)),
@@ -148,7 +148,7 @@ impl Start<'_> {
                 ledger: Ledger::new(job),
                 sessions: Vec::new(),
                 settled: Vec::new(),
-                to_do: callable.filter(|op| !routed.settled.contains_key(op)).collect(),
+                to_do,
                 last: Default::default(),
                 unverified: Vec::new(),
                 tolerated: settings.tolerate,

@@ -410,7 +410,7 @@ impl Undoing {
             recorded: Some(places),
             is_rehearsal: false,
         };
-        let mut routed = routing.route(super::prepare::callable(job).into_iter(), &HashSet::new());
+        let mut routed = routing.route(super::prepare::callable(job), &HashSet::new());
         for (op, row) in (0u32..).zip(&self.rows) {
             if let Some((class, why)) = row.blocked {
                 let settled = Settled { status: Status::Blocked, class: Some(class), error: why.into() };

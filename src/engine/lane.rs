@@ -205,8 +205,8 @@ impl<'a> Lane<'a> {
             .into_iter()
             .map(|spec| {
                 let (account, mut ops) = Account::new(spec, checks);
-                // Within a stage file order stays.
-                ops.sort_by_key(|op| (last.contains(op), stages(*op)));
+                // Within a stage in file order.
+                ops.sort_unstable_by_key(|op| (last.contains(op), stages(*op), *op));
                 (account, ops)
             })
             .unzip();

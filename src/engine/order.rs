@@ -18,6 +18,8 @@ const NONE: u32 = u32::MAX;
 const WAITS: u8 = 1;
 /// Its turn came while it had to wait.
 const PASSED: u8 = 2;
+/// It is one of those to be chained.
+const CHAINED: u8 = 4;
 
 /// The operations of each mailbox, one behind the other.
 pub struct Chains {
@@ -28,17 +30,26 @@ pub struct Chains {
 impl Chains {
     /// Chains the operations, of any order, in the order of the calls: by stage, then by the file.
     pub fn new(job: &Job, to_do: impl Iterator<Item = u32>, stages: &impl Fn(u32) -> Stage) -> Chains {
-        let mut to_do: Vec<u32> = to_do.collect();
-        to_do.sort_unstable_by_key(|op| (stages(*op), *op));
         let mut next = vec![NONE; job.operations.len()];
         let mut marks = vec![0; job.operations.len()];
+        let mut known_stages = BTreeSet::new();
+        for op in to_do {
+            marks[op as usize] |= CHAINED;
+            known_stages.insert(stages(op));
+        }
         let mut behind = vec![NONE; job.mailboxes.len()];
-        for op in to_do.into_iter().rev() {
-            let mailbox = job.operations[op as usize].mailbox.index();
-            let later = std::mem::replace(&mut behind[mailbox], op);
-            next[op as usize] = later;
-            if later != NONE {
-                marks[later as usize] |= WAITS;
+        // From the last to the first, once for each stage: a sorted list would need more room than the
+        // chains have.
+        for stage in known_stages.into_iter().rev() {
+            for op in (0..u32::try_from(marks.len()).unwrap_or(u32::MAX)).rev() {
+                if marks[op as usize] & CHAINED == 0 || stages(op) != stage {
+                    continue;
+                }
+                let later = std::mem::replace(&mut behind[job.operations[op as usize].mailbox.index()], op);
+                next[op as usize] = later;
+                if later != NONE {
+                    marks[later as usize] |= WAITS;
+                }
             }
         }
         Chains { next, marks }

@@ -286,29 +286,24 @@ impl<'a, 'o> Run<'a, 'o> {
         let sent_at = (self.clock)();
         let account = &lane.accounts[active.account as usize];
         let (name, way) = (account.name, lane.doors[account.door].way);
-        let call: LocalBoxFuture<'a, Reply> = match (active.errand, way) {
+        let call = match (active.errand, way) {
             (Errand::Call(op), Way::Act(transport)) => {
                 self.under_way.push((index, op, sent_at));
                 let operation = &self.job.operations[op as usize];
                 let mailbox = self.job.mailboxes.get(operation.mailbox);
-                transport.call(name, self.states.function(op), mailbox).map(Reply::from).boxed_local()
+                let answer = transport.call(name, self.states.function(op), mailbox);
+                answer.map(|answer| Back::One(answer.into())).boxed_local()
             }
             (Errand::EndSessions, Way::Act(transport)) => {
-                transport.end_sessions(name).map(Reply::from).boxed_local()
+                transport.end_sessions(name).map(|answer| Back::One(answer.into())).boxed_local()
             }
             // Through a door that can only look at most this is begun.
             (_, way) => {
-                let question = Question::States { account: name };
-                way.reader().read(question).map(Reply::from).boxed_local()
+                let reading = way.reader().read(Question::States { account: name });
+                reading.map(|reading| Back::One(reading.into())).boxed_local()
             }
         };
-        Flight {
-            lane: index,
-            load: Load::One(active),
-            sent: now,
-            sent_at,
-            call: call.map(Back::One).boxed_local(),
-        }
+        Flight { lane: index, load: Load::One(active), sent: now, sent_at, call }
     }
 
     fn send_together(&mut self, index: usize, many: Vec<Active>, now: Instant) -> Flight<'a> {

@@ -78,13 +78,11 @@ pub struct Router<'a> {
     listed: HashMap<&'a str, Vec<Hit<'a>>>,
     /// Whose configuration names a domain.
     configured: HashMap<&'a str, Vec<(usize, usize)>>,
-    known: RefCell<HashMap<Asked, Route>>,
+    /// By domain, and what a row says beside it.
+    known: RefCell<HashMap<String, HashMap<Said<'a>, Route>>>,
     /// Domains that were found while a server was silent.
     found_despite_silence: RefCell<BTreeSet<String>>,
 }
-
-/// A domain, and the server and account of the row that it stands in.
-type Asked = (String, Option<String>, String);
 
 #[derive(Clone, Copy, Debug)]
 struct Hit<'a> {
@@ -124,17 +122,16 @@ impl<'a> Router<'a> {
     }
 
     /// Where a mailbox goes. `said` is what its row says.
-    pub fn route(&self, address: &str, said: Said<'_>) -> Route {
+    pub fn route(&self, address: &str, said: Said<'a>) -> Route {
         if let Some(left) = protected(&self.fleet.protect, address) {
             return Route::Left(left);
         }
         let domain = domain_of(address);
-        let key = (domain.to_owned(), said.server.map(str::to_owned), said.account.to_owned());
-        if let Some(route) = self.known.borrow().get(&key) {
+        if let Some(route) = self.known.borrow().get(domain).and_then(|known| known.get(&said)) {
             return route.clone();
         }
         let route = self.find(domain, said);
-        self.known.borrow_mut().insert(key, route.clone());
+        self.known.borrow_mut().entry(domain.to_owned()).or_default().insert(said, route.clone());
         route
     }
 

@@ -12,7 +12,7 @@ use crate::job::What;
 
 /// The operations of one channel that ended `ok` or `unchanged`, and when. Times count from the
 /// start of the run's first session; each is one that an operation really took, so that «half after
-/// `p50_ms`» is exact.
+/// `p50_ms`» is exact. What took more than 49 days, which is as far as they count, took 49.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ChannelFigures {
     /// How many there are.
@@ -32,10 +32,6 @@ pub struct ChannelFigures {
 /// Figures per channel; only channels of which an operation ended well.
 pub type Channels = BTreeMap<Channel, ChannelFigures>;
 
-/// The numbers of servers take this many bits of what is sorted.
-const SERVER_BITS: u32 = 16;
-const SERVER_MASK: u64 = (1 << SERVER_BITS) - 1;
-
 impl Material<'_> {
     /// The figures over all servers, and those of each server of the ledger in its order.
     pub(super) fn channels(&self, start: Stamp) -> (Channels, Vec<Channels>) {
@@ -43,14 +39,22 @@ impl Material<'_> {
         let servers = ledger.servers();
         let numbers: HashMap<&str, usize> =
             servers.iter().zip(0..).map(|(server, number)| (server.name.as_str(), number)).collect();
+        let ends = || {
+            (0u32..).zip(&self.job.operations).filter_map(|(op, operation)| {
+                let What::Call(function) = operation.what else { return None };
+                let end = ledger.ended_well_at(op)?;
+                let server = ledger.places().of(operation.mailbox);
+                Some((function, end, server.and_then(|place| numbers.get(place.server.as_str())).copied()))
+            })
+        };
         let mut times = ChannelTimes::new(start, servers.len());
-        for (op, operation) in (0u32..).zip(&self.job.operations) {
-            let What::Call(function) = operation.what else { continue };
-            let Some(end) = ledger.ended_well_at(op) else { continue };
-            let server = ledger.places().of(operation.mailbox);
-            let server = server.and_then(|place| numbers.get(place.server.as_str())).copied();
-            times.note(function, end, server);
+        // There may be millions, and a list that grows takes more room than it needs.
+        let mut counts = Channel::ALL.map(|_| vec![0; servers.len() + 1]);
+        ends().for_each(|(function, _, server)| counts[function.channel() as usize][place(server)] += 1);
+        for (lists, counts) in times.lists.iter_mut().zip(counts) {
+            lists.iter_mut().zip(counts).for_each(|(list, count)| list.ends_ms.reserve_exact(count));
         }
+        ends().for_each(|(function, end, server)| times.note(function, end, server));
         times.figures()
     }
 }
@@ -58,95 +62,77 @@ impl Material<'_> {
 /// When operations ended well.
 pub(super) struct ChannelTimes {
     start: Stamp,
-    /// By channel: time and server in one number, since a run may have millions of operations. The
-    /// server's is 0 for none.
-    ends: [Vec<u64>; Channel::ALL.len()],
-    /// By channel: number 0 is all of them, then each server.
-    counts: [Vec<Count>; Channel::ALL.len()],
+    /// By channel: number 0 is for what is at no server, then each server.
+    lists: [Vec<Ends>; Channel::ALL.len()],
+}
+
+#[derive(Clone, Default)]
+struct Ends {
+    ends_ms: Vec<u32>,
+    /// Whether one of them opened the channel.
+    opens: bool,
 }
 
 impl ChannelTimes {
     /// Nothing has ended yet; times count from `start`.
     pub fn new(start: Stamp, servers: usize) -> ChannelTimes {
-        let counts = Channel::ALL.map(|_| vec![Count::default(); servers + 1]);
-        ChannelTimes { start, ends: Default::default(), counts }
+        ChannelTimes { start, lists: Channel::ALL.map(|_| vec![Ends::default(); servers + 1]) }
     }
 
     /// Notes an operation that ended well at one of the servers.
     pub fn note(&mut self, function: Function, end: Stamp, server: Option<usize>) {
-        let channel = function.channel() as usize;
-        let server = server.map_or(0, |server| server as u64 + 1);
-        let ms = u64::try_from(end.0.saturating_sub(self.start.0)).unwrap_or(0);
-        self.ends[channel].push(ms << SERVER_BITS | server);
-        for number in places(server) {
-            let count = &mut self.counts[channel][number];
-            count.total += 1;
-            count.opens |= !function.target().on;
-        }
+        let list = &mut self.lists[function.channel() as usize][place(server)];
+        list.ends_ms.push(end.since(self.start));
+        list.opens |= !function.target().on;
     }
 
     /// The figures over all servers, and those of each.
     pub fn figures(self) -> (Channels, Vec<Channels>) {
-        let ChannelTimes { start, ends, counts } = self;
-        let mut found: Vec<Channels> = counts[0].iter().map(|_| Channels::new()).collect();
-        for ((channel, mut ends), mut counts) in Channel::ALL.into_iter().zip(ends).zip(counts) {
-            ends.sort_unstable();
-            for end in ends {
-                for number in places(end & SERVER_MASK) {
-                    counts[number].note(end >> SERVER_BITS);
-                }
-            }
-            for (channels, count) in found.iter_mut().zip(counts).filter(|(_, count)| count.total > 0) {
-                channels.insert(channel, count.figures(start));
+        let ChannelTimes { start, lists } = self;
+        let mut all = Channels::new();
+        let mut servers = vec![Channels::new(); lists[0].len() - 1];
+        for (channel, mut lists) in Channel::ALL.into_iter().zip(lists) {
+            lists.iter_mut().for_each(|list| list.ends_ms.sort_unstable());
+            all.extend(figures(start, &lists).map(|figures| (channel, figures)));
+            for (server, list) in servers.iter_mut().zip(&lists[1..]) {
+                server.extend(figures(start, std::slice::from_ref(list)).map(|figures| (channel, figures)));
             }
         }
-        let all = found.remove(0);
-        (all, found)
+        (all, servers)
     }
 }
 
-/// Where an operation at this server counts: among all, and among the server's.
-#[allow(clippy::cast_possible_truncation)]
-fn places(server: u64) -> impl Iterator<Item = usize> {
-    [0, server as usize].into_iter().take(if server == 0 { 1 } else { 2 })
+/// Where an operation at this server is noted.
+fn place(server: Option<usize>) -> usize {
+    server.map_or(0, |server| server + 1)
 }
 
-#[derive(Clone, Default)]
-struct Count {
-    total: u64,
-    /// Whether one of them opened the channel.
-    opens: bool,
-    seen: u64,
-    p50_ms: u64,
-    p95_ms: u64,
-    max_ms: u64,
+/// The figures over lists that are sorted; `None` if there is nothing in them.
+fn figures(start: Stamp, lists: &[Ends]) -> Option<ChannelFigures> {
+    let total: usize = lists.iter().map(|list| list.ends_ms.len()).sum();
+    let max_ms = lists.iter().filter_map(|list| list.ends_ms.last()).max().copied()?;
+    let until = |percent: usize| u64::from(ranked(lists, (total * percent).div_ceil(100)));
+    Some(ChannelFigures {
+        operations: total as u64,
+        contained: !lists.iter().any(|list| list.opens),
+        last_ended_at: start.plus(max_ms).to_string(),
+        p50_ms: until(50),
+        p95_ms: until(95),
+        max_ms: max_ms.into(),
+    })
 }
 
-impl Count {
-    /// Notes the next one in the order of time.
-    fn note(&mut self, ms: u64) {
-        self.seen += 1;
-        let rank = |percent: u64| (self.total * percent).div_ceil(100);
-        if self.seen == rank(50) {
-            self.p50_ms = ms;
-        }
-        if self.seen == rank(95) {
-            self.p95_ms = ms;
-        }
-        self.max_ms = ms;
+/// The one that so many are no larger than, in sorted lists together.
+fn ranked(lists: &[Ends], rank: usize) -> u32 {
+    let up_to = |most: u32| -> usize {
+        lists.iter().map(|list| list.ends_ms.partition_point(|ms| *ms <= most)).sum()
+    };
+    let (mut low, mut high) = (0, u32::MAX);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if up_to(middle) < rank { low = middle + 1 } else { high = middle }
     }
-
-    fn figures(&self, start: Stamp) -> ChannelFigures {
-        let last = start.0.saturating_add_unsigned(self.max_ms);
-        ChannelFigures {
-            operations: self.total,
-            contained: !self.opens,
-            last_ended_at: Stamp(last).to_string(),
-            p50_ms: self.p50_ms,
-            p95_ms: self.p95_ms,
-            max_ms: self.max_ms,
-        }
-    }
+    low
 }
 
 #[cfg(test)]

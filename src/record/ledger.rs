@@ -104,17 +104,9 @@ pub enum Reason {
 impl Ledger {
     /// A ledger in which nothing has happened yet.
     pub fn new(job: &Job) -> Ledger {
-        let fresh = |operation: &Operation| Slot {
-            started: Stamp(0),
-            reason_at: 0,
-            duration_ms: 0,
-            attempts: 0,
-            http: 0,
-            mailbox: operation.mailbox,
-            status: None,
-            class: None,
-            before: State::NEVER,
-            marks: if operation.function() == Some(Function::SuspendLogin) { SHUTS_LOGIN } else { 0 },
+        let fresh = |operation: &Operation| {
+            let shuts_login = operation.function() == Some(Function::SuspendLogin);
+            Slot::new(operation.mailbox, if shuts_login { SHUTS_LOGIN } else { 0 })
         };
         let unread = vec![State::NEVER; job.mailboxes.len()];
         Ledger {
@@ -212,7 +204,7 @@ impl Ledger {
                     slot.http = attempt.http.unwrap_or(0);
                     slot.set(OPEN, slot.is(OPEN) || attempt.open);
                     slot.class = Some(attempt.class);
-                    slot.reason_at = at + 1;
+                    slot.put_reason(Some(at));
                 }
             }
             Entry::End(ended) => {
@@ -226,7 +218,7 @@ impl Ledger {
                     }
                     slot.keep_before(&self.readings);
                     slot.end(ended.status, ended.class);
-                    slot.reason_at = if ended.error.is_empty() { 0 } else { at + 1 };
+                    slot.put_reason(Some(at).filter(|_| !ended.error.is_empty()));
                     // A reading that corrects an outcome comes when the sessions have been ended.
                     if ended.ms.is_some() {
                         self.note_shut(ended.op);
@@ -465,7 +457,7 @@ impl Ledger {
     pub fn ended_well_at(&self, op: u32) -> Option<Stamp> {
         let slot = self.slots.get(op as usize)?;
         let is_well = matches!(slot.status, Some(Status::Ok | Status::Unchanged)) && slot.attempts > 0;
-        is_well.then(|| Stamp(slot.started.0.saturating_add(i64::from(slot.duration_ms))))
+        is_well.then(|| Stamp(slot.started().0.saturating_add(i64::from(slot.duration_ms))))
     }
 
     /// Whether its last try was refused by the server.
@@ -508,10 +500,7 @@ impl Ledger {
             What::Duplicate(_) => return nothing(Status::Duplicate, None, Reason::None),
             What::Call(_) => {}
         }
-        let journal = match slot.reason_at {
-            0 => Reason::None,
-            at => Reason::Journal(at - 1),
-        };
+        let journal = slot.reason_at().map_or(Reason::None, Reason::Journal);
         let (status, class, reason) = match slot.status {
             // One that may have had effect is not called «not attempted».
             Some(Status::NotAttempted) if slot.is(OPEN) => (Status::Unknown, slot.class, journal),
@@ -538,7 +527,7 @@ impl Ledger {
             class,
             http: (slot.http != 0).then_some(slot.http),
             attempts: slot.attempts,
-            started: tried.then_some(slot.started),
+            started: tried.then(|| slot.started()),
             duration_ms: tried.then_some(slot.duration_ms),
             verified: slot.verified(),
             before,

@@ -18,7 +18,8 @@ pub struct Place {
 #[derive(Clone, Debug, Default)]
 pub struct Places {
     list: Vec<Place>,
-    numbers: HashMap<Place, u32>,
+    /// By server, then account.
+    numbers: HashMap<String, HashMap<String, u32>>,
     of: Vec<u32>,
 }
 
@@ -37,14 +38,13 @@ impl Places {
 
     /// The number of a place, a new one if it has none yet.
     pub fn number(&mut self, server: &str, account: &str) -> u32 {
-        let place = Place { server: server.to_owned(), account: account.to_owned() };
-        if let Some(number) = self.numbers.get(&place) {
+        if let Some(number) = self.numbers.get(server).and_then(|accounts| accounts.get(account)) {
             return *number;
         }
         // There are fewer places than mailboxes, and these are counted in four bytes.
         let number = u32::try_from(self.list.len()).unwrap_or(NOWHERE - 1);
-        self.list.push(place.clone());
-        self.numbers.insert(place, number);
+        self.list.push(Place { server: server.to_owned(), account: account.to_owned() });
+        self.numbers.entry(server.to_owned()).or_default().insert(account.to_owned(), number);
         number
     }
 

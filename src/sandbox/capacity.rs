@@ -18,6 +18,8 @@ pub struct Capacity {
     pub workers: usize,
     /// How long a worker has one request.
     pub service: Duration,
+    /// How much longer for each call in it: a batch is one request.
+    pub call: Duration,
     /// How many may wait for a worker; who comes then is answered with 503 at once.
     pub queue: usize,
     /// By which part of itself, from 0 to 1, that time is longer or shorter, drawn for each request.
@@ -28,33 +30,38 @@ pub struct Capacity {
 const QUEUE: usize = 100;
 
 impl Capacity {
-    /// So many workers with so much time for each request, a hundred places to wait, no jitter.
+    /// So many workers with so much time for each request, whatever is in it, a hundred places to wait,
+    /// no jitter.
     pub fn new(workers: usize, service: Duration) -> Capacity {
-        Capacity { workers, service, queue: QUEUE, jitter: 0.0 }
+        Capacity { workers, service, call: Duration::ZERO, queue: QUEUE, jitter: 0.0 }
     }
 
-    /// How long the request with this number is worked on.
-    pub(super) fn time(&self, seed: u64, number: u64) -> Duration {
+    /// How long the request with this number, of so many calls, is worked on.
+    pub(super) fn time(&self, seed: u64, number: u64, calls: usize) -> Duration {
         let draw = seed.rotate_left(17) ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let part = self.jitter.clamp(0.0, 1.0) * (fastrand::Rng::with_seed(draw).f64() * 2.0 - 1.0);
-        self.service.mul_f64(1.0 + part)
+        let calls = u32::try_from(calls).unwrap_or(u32::MAX);
+        (self.service + self.call.saturating_mul(calls)).mul_f64(1.0 + part)
     }
 }
 
 impl FromStr for Capacity {
     type Err = &'static str;
 
-    /// `4x250`: four workers of 250 ms. `4x250+10`: with ten places to wait.
+    /// `4x250`: four workers of 250 ms. `4x250+10`: with ten places to wait. `8x100/5`: 100 ms for a
+    /// request, and 5 ms more for each call in it.
     fn from_str(text: &str) -> Result<Capacity, &'static str> {
-        const FORM: &str = "write it as WORKERSxMS or WORKERSxMS+QUEUE, such as 4x250+20";
+        const FORM: &str = "write it as WORKERSxMS[/MS][+QUEUE], such as 4x250+20 or 8x100/5";
         let (times, queue) = match text.split_once('+') {
             Some((times, queue)) => (times, queue.parse().map_err(|_| FORM)?),
             None => (text, QUEUE),
         };
-        let (workers, millis) = times.split_once('x').ok_or(FORM)?;
+        let (workers, service) = times.split_once('x').ok_or(FORM)?;
         let workers = workers.parse().ok().filter(|&n: &usize| n > 0).ok_or(FORM)?;
-        let millis = millis.parse::<u32>().map_err(|_| FORM)?;
-        Ok(Capacity { queue, ..Capacity::new(workers, Duration::from_millis(millis.into())) })
+        let (service, call) = service.split_once('/').unwrap_or((service, "0"));
+        let time =
+            |text: &str| text.parse().map(|ms: u32| Duration::from_millis(ms.into())).map_err(|_| FORM);
+        Ok(Capacity { queue, call: time(call)?, ..Capacity::new(workers, time(service)?) })
     }
 }
 
@@ -72,7 +79,7 @@ impl FromStr for CapacityLater {
 
     /// `20s=2x250+10`.
     fn from_str(text: &str) -> Result<CapacityLater, &'static str> {
-        const FORM: &str = "write it as TIME=WORKERSxMS or TIME=WORKERSxMS+QUEUE, such as 20s=2x250+20";
+        const FORM: &str = "write it as TIME=WORKERSxMS[/MS][+QUEUE], such as 20s=2x250+20";
         let (after, capacity) = text.split_once('=').ok_or(FORM)?;
         let after = humantime::parse_duration(after).map_err(|_| FORM)?;
         Ok(CapacityLater { after, capacity: capacity.parse().map_err(|_| FORM)? })
@@ -308,12 +315,16 @@ mod tests {
         let told = |text: &str| text.parse::<Capacity>();
         assert_eq!(told("4x250"), Ok(Capacity::new(4, Duration::from_millis(250))));
         assert_eq!(told("1x0+0"), Ok(Capacity { queue: 0, ..Capacity::new(1, Duration::ZERO) }));
+        let batches = told("8x100/5+3").unwrap();
+        assert_eq!((batches.workers, batches.queue), (8, 3));
+        let ms = |calls| batches.time(1, 1, calls).as_millis();
+        assert_eq!([ms(1), ms(20)], [105, 200], "once for the request, and for each call");
         let later = CapacityLater { after: Duration::from_secs(90), capacity: told("2x250+7").unwrap() };
         assert_eq!("1m30s=2x250+7".parse(), Ok(later));
         for wrong in ["", "2x250", "5=2x250", "5s=2", "=2x250", "-1s=2x250"] {
             assert!(wrong.parse::<CapacityLater>().unwrap_err().contains("20s=2x250+20"), "{wrong}");
         }
-        for wrong in ["", "4", "x", "4x", "x5", "0x5", "4x5+", "4x5ms", "-1x5", "4x5+-1"] {
+        for wrong in ["", "4", "x", "4x", "x5", "0x5", "4x5+", "4x5/", "4x5/x", "4x5ms", "-1x5", "4x5+-1"] {
             assert!(told(wrong).is_err(), "{wrong}");
         }
     }
@@ -321,10 +332,10 @@ mod tests {
     #[test]
     fn jitter_keeps_within_its_part_and_depends_on_seed_and_number() {
         let capacity = Capacity { jitter: 0.5, ..Capacity::new(1, Duration::from_millis(100)) };
-        let times: Vec<_> = (0..50).map(|n| capacity.time(1, n)).collect();
+        let times: Vec<_> = (0..50).map(|n| capacity.time(1, n, 1)).collect();
         assert!(times.iter().all(|t| (50..=150).contains(&t.as_millis())), "{times:?}");
-        assert_eq!(times, (0..50).map(|n| capacity.time(1, n)).collect::<Vec<_>>());
-        assert_ne!(times, (0..50).map(|n| capacity.time(2, n)).collect::<Vec<_>>());
-        assert_eq!(Capacity::new(1, capacity.service).time(1, 1), capacity.service);
+        assert_eq!(times, (0..50).map(|n| capacity.time(1, n, 1)).collect::<Vec<_>>());
+        assert_ne!(times, (0..50).map(|n| capacity.time(2, n, 1)).collect::<Vec<_>>());
+        assert_eq!(Capacity::new(1, capacity.service).time(1, 1, 20), capacity.service);
     }
 }

@@ -142,7 +142,8 @@ pub(super) async fn exchange(
             return Ok(html(503, page(503, "Service Unavailable")));
         }
     };
-    let service = capacity.map_or(Duration::ZERO, |capacity| capacity.time(shared.seed, number));
+    let calls = asked.as_ref().map_or(1, |asked| if asked.is_list() { asked.inner().len() } else { 1 });
+    let service = capacity.map_or(Duration::ZERO, |capacity| capacity.time(shared.seed, number, calls));
     let (fault, wait) = {
         let mut state = shared.state();
         let fault = asked.as_ref().and_then(|asked| state.faults.for_request(asked));

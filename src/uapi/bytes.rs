@@ -3,6 +3,7 @@
 
 use std::time::SystemTime;
 
+use super::batch;
 use super::endpoint::Api;
 use super::reading::{asked, pick};
 use super::transport::{Found, Question, Verdict};
@@ -27,6 +28,12 @@ pub fn found_in(api: Api, question: Question<'_>, body: &[u8]) -> Result<Found, 
     }
 }
 
+/// What an answer to so many calls in one says of each of them; `None` for those of which it says
+/// nothing. `None` in all if it is no such answer.
+pub fn verdicts_in(api: Api, sent: usize, body: &[u8]) -> Option<Vec<Option<Verdict>>> {
+    batch::items(api, body, sent).map(|items| items.verdicts)
+}
+
 fn received<'a>(
     status: u16,
     retry_after: Option<&'a str>,
@@ -44,6 +51,22 @@ mod tests {
 
     use super::super::wire::KEYS;
     use super::*;
+
+    /// Answers to calls as they are inside the answer to a batch, some of them odd.
+    fn inner() -> impl Strategy<Value = Value> {
+        let uapi = prop_oneof![
+            4 => Just(json!({ "status": 1, "errors": null, "data": null })),
+            2 => Just(json!({ "status": 0, "errors": ["no\u{1b} such"], "data": null })),
+            1 => Just(json!({ "status": "x" })),
+            1 => Just(Value::Null),
+        ];
+        (uapi, any::<bool>()).prop_map(|(uapi, through_whm)| match through_whm {
+            true => {
+                json!({ "data": { "uapi": uapi }, "metadata": { "command": "uapi_cpanel", "result": 1 } })
+            }
+            false => uapi,
+        })
+    }
 
     /// JSON in which the words of the API's shapes occur, in any place.
     fn shaped() -> impl Strategy<Value = Value> {
@@ -85,6 +108,27 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(2048))]
 
         #[test]
+        fn of_a_batch_only_a_call_that_was_answered_well_is_done(
+            answers in prop::collection::vec(inner(), 0..5),
+            outer in prop::sample::select(vec![json!(1), json!(0), Value::Null]),
+            sent in 0usize..5,
+        ) {
+            for (api, body) in [
+                (Api::Cpanel, json!({ "status": outer, "errors": null, "data": answers })),
+                (Api::Whm, json!({ "data": { "result": answers }, "metadata": { "result": outer } })),
+            ] {
+                let Some(verdicts) = verdicts_in(api, sent, body.to_string().as_bytes()) else { continue };
+                prop_assert_eq!(verdicts.len(), sent);
+                for (place, verdict) in verdicts.into_iter().enumerate() {
+                    let is_well = answers.get(place).is_some_and(has_status_1);
+                    prop_assert!(verdict != Some(Verdict::Done) || is_well, "{place} of {body}");
+                    let told = verdict.map(Verdict::into_error).unwrap_or_default();
+                    prop_assert!(!told.chars().any(char::is_control), "{told:?}");
+                }
+            }
+        }
+
+        #[test]
         fn whatever_json_comes_success_has_its_status_and_words_can_be_shown(body in shaped()) {
             let bytes = body.to_string();
             let verdict = verdict_of(200, None, bytes.as_bytes());
@@ -107,6 +151,10 @@ mod tests {
                     Err(told) => told,
                 };
                 prop_assert!(!shown.chars().any(char::is_control), "{shown:?}");
+            }
+            for api in [Api::Cpanel, Api::Whm] {
+                let verdicts = verdicts_in(api, 2, bytes.as_bytes()).unwrap_or_default();
+                prop_assert!(!verdicts.contains(&Some(Verdict::Done)) || has_status_1(&body), "{bytes}");
             }
         }
     }

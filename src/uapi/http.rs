@@ -192,7 +192,7 @@ impl HttpTransport {
         Ok(HttpTransport { client, gate, api, base, functions, user, credential, encoded, method })
     }
 
-    async fn exchange(&self, account: &str, function: Function, mailbox: &str) -> Answer {
+    fn exchange(&self, account: &str, function: Function, mailbox: &str) -> impl Future<Output = Answer> {
         let url = self.functions[function as usize].clone();
         let mut parameters = form_urlencoded::Serializer::new(String::new());
         if self.api == Api::Whm {
@@ -200,7 +200,7 @@ impl HttpTransport {
         }
         let parameters = parameters.append_pair("email", mailbox).finish();
         let method = if function.is_repeatable() { self.method } else { Method::Post };
-        self.call_once(method, url, parameters).await
+        self.call_once(method, url, parameters)
     }
 
     /// Ends the sessions of an account's mailboxes; the function takes no address (vendor's

@@ -28,7 +28,7 @@ mod verdict;
 mod wire;
 
 pub use batch::Item;
-pub use bytes::{found_in, verdict_of};
+pub use bytes::{found_in, verdict_of, verdicts_in};
 pub use certificate::Certificate;
 pub use endpoint::{Api, ConnectTo, Endpoint, Trust};
 pub use http::{Credential, HttpOptions, HttpTransport, Method, SetupError};

@@ -99,7 +99,7 @@ fn words(value: &Value) -> Vec<String> {
 }
 
 /// The keys that anything is ever read from: of the envelope, and of a reading's rows.
-pub(super) const KEYS: [&str; 23] = [
+pub(super) static KEYS: [&str; 23] = [
     "status",
     "errors",
     "messages",
@@ -236,7 +236,7 @@ impl Visitor<'_> for Key {
     }
 
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(KEYS.into_iter().find(|known| *known == key))
+        Ok(KEYS.iter().copied().find(|known| *known == key))
     }
 }
 

@@ -28,14 +28,15 @@ pub struct SandboxArgs {
     pub faults: Option<String>,
 
     /// What the server can do at once, each server for itself: so many workers, so many milliseconds
-    /// of one for each request, and places to wait [default: 100]; who finds them taken gets a 503.
-    /// `4x250+20` is about 16 requests a second.
-    #[arg(long, value_name = "WORKERSxMS[+QUEUE]")]
+    /// of one for each request, perhaps more for each call in it, and places to wait [default: 100]; who
+    /// finds them taken gets a 503. `4x250+20` is about 16 requests a second; with `8x100/5` a batch of
+    /// 20 calls takes 200 ms.
+    #[arg(long, value_name = "WORKERSxMS[/MS][+QUEUE]")]
     pub capacity: Option<Capacity>,
 
     /// What it can do so long after its first request, instead: with `20s=2x250+20`, and 4x250 before,
     /// half of it is gone after 20 seconds.
-    #[arg(long, value_name = "TIME=WORKERSxMS[+QUEUE]")]
+    #[arg(long, value_name = "TIME=WORKERSxMS[/MS][+QUEUE]")]
     pub capacity_later: Option<CapacityLater>,
 
     /// Directory for each account's token file and sample job; with --servers for mailsweep.toml, the

@@ -8,9 +8,9 @@ use crate::job::MailboxId;
 #[derive(Clone, Copy)]
 pub(super) struct Slot {
     /// Start of the first try.
-    pub started: Stamp,
+    started: Packed,
     /// Where in the journal the last line with a reason stands, plus one; 0 if there is none.
-    pub reason_at: u64,
+    reason_at: Packed,
     /// From the start of the first try to the outcome.
     pub duration_ms: u32,
     pub attempts: u16,
@@ -21,6 +21,24 @@ pub(super) struct Slot {
     /// What was read of its mailbox before it was first begun, or settled without a call.
     pub before: State,
     pub marks: u8,
+}
+
+/// A number of six bytes: enough for a moment in milliseconds until the year 10889, and for a byte of
+/// any journal that a disk can hold.
+#[derive(Clone, Copy, Default)]
+struct Packed([u8; 6]);
+
+impl From<u64> for Packed {
+    fn from(number: u64) -> Packed {
+        let [bytes @ .., _, _] = number.min((1 << 48) - 1).to_le_bytes();
+        Packed(bytes)
+    }
+}
+
+impl From<Packed> for u64 {
+    fn from(Packed([a, b, c, d, e, f]): Packed) -> u64 {
+        u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+    }
 }
 
 /// Begun in a session that has not ended in good order: it may be on its way.
@@ -41,6 +59,37 @@ pub(super) const LACKS: u8 = 1 << 6;
 pub(super) const UNCLEAR: u8 = 1 << 7;
 
 impl Slot {
+    /// An operation to which nothing has happened yet.
+    pub fn new(mailbox: MailboxId, marks: u8) -> Slot {
+        Slot {
+            started: Packed::default(),
+            reason_at: Packed::default(),
+            duration_ms: 0,
+            attempts: 0,
+            http: 0,
+            mailbox,
+            status: None,
+            class: None,
+            before: State::NEVER,
+            marks,
+        }
+    }
+
+    /// Start of the first try, if there was one.
+    pub fn started(&self) -> Stamp {
+        Stamp(u64::from(self.started).try_into().unwrap_or(0))
+    }
+
+    /// Where in the journal the last line with a reason stands.
+    pub fn reason_at(&self) -> Option<u64> {
+        u64::from(self.reason_at).checked_sub(1)
+    }
+
+    /// Notes where the reason stands, if there is one.
+    pub fn put_reason(&mut self, at: Option<u64>) {
+        self.reason_at = at.map_or(0, |at| at + 1).into();
+    }
+
     /// Whether it has any of these marks.
     pub fn is(&self, marks: u8) -> bool {
         self.marks & marks != 0
@@ -73,7 +122,7 @@ impl Slot {
     pub fn end(&mut self, status: Status, class: Option<ErrorClass>) {
         self.status = Some(status);
         self.class = class;
-        self.reason_at = 0;
+        self.reason_at = Packed::default();
         let is_open = match status {
             Status::Unknown => true,
             // It was left, or a later try failed: what an earlier one did nobody has said.
@@ -93,9 +142,28 @@ impl Slot {
 
     pub fn note_attempt(&mut self, at: Stamp, ms: u32) {
         if self.attempts == 0 {
-            self.started = at;
+            self.started = u64::try_from(at.0).unwrap_or(0).into();
         }
         self.attempts = self.attempts.saturating_add(1);
-        self.duration_ms = at.since(self.started).saturating_add(ms);
+        self.duration_ms = at.since(self.started()).saturating_add(ms);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_and_places_keep_their_value_in_six_bytes() {
+        let mut slot = Slot::new(MailboxId(7), 0);
+        assert_eq!((slot.started(), slot.reason_at()), (Stamp(0), None));
+        // The end of the year 9999, and a journal of 200 TB.
+        slot.note_attempt(Stamp(253_402_300_799_999), 5);
+        slot.put_reason(Some(200 << 40));
+        assert_eq!((slot.started(), slot.reason_at()), (Stamp(253_402_300_799_999), Some(200 << 40)));
+        slot.put_reason(Some(0));
+        assert_eq!(slot.reason_at(), Some(0));
+        slot.put_reason(None);
+        assert_eq!(slot.reason_at(), None);
     }
 }

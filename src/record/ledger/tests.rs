@@ -38,8 +38,8 @@ fn standing(entries: &[Entry], op: u32) -> Standing {
 }
 
 #[test]
-fn an_operation_takes_32_bytes_and_its_mailbox_2() {
-    assert_eq!((size_of::<Slot>(), size_of::<State>()), (32, 1));
+fn an_operation_takes_28_bytes_and_its_mailbox_2() {
+    assert_eq!((size_of::<Slot>(), size_of::<State>()), (28, 1));
 }
 
 #[test]

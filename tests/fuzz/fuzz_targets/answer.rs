@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mailsweep::uapi::{Api, Found, Question, Verdict, found_in, verdict_of};
+use mailsweep::uapi::{Api, Found, Question, Verdict, found_in, verdict_of, verdicts_in};
 use serde_json::Value;
 
 const STATUS: [u16; 16] = [200, 200, 200, 200, 200, 200, 401, 403, 404, 408, 429, 500, 502, 503, 302, 204];
@@ -13,13 +13,25 @@ fuzz_target!(|data: &[u8]| {
     let status = STATUS[usize::from(first % 16)];
     let header = std::str::from_utf8(body).ok().map(|text| text.lines().next().unwrap_or_default());
     let verdict = verdict_of(status, header, body);
+    // What is not read of a body need not be text.
+    let json = || -> Value {
+        let text = String::from_utf8_lossy(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body));
+        serde_json::from_str(&text).expect("JSON")
+    };
     if verdict == Verdict::Done {
-        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        let body: Value = serde_json::from_slice(body).expect("JSON");
-        assert!(status == 200 && has_status_1(&body), "{body}");
+        assert!(status == 200 && has_status_1(&json()), "{}", json());
     }
     let told = verdict.into_error();
     assert!(!told.chars().any(char::is_control), "{told:?}");
+
+    for api in [Api::Cpanel, Api::Whm] {
+        let Some(verdicts) = verdicts_in(api, 3, body) else { continue };
+        assert_eq!(verdicts.len(), 3);
+        assert!(!verdicts.contains(&Some(Verdict::Done)) || has_status_1(&json()), "{}", json());
+        for told in verdicts.into_iter().flatten().map(Verdict::into_error) {
+            assert!(!told.chars().any(char::is_control), "{told:?}");
+        }
+    }
 
     for (api, question) in [
         (Api::Whm, Question::DomainInfo),

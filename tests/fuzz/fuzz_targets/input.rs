@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 
 use libfuzzer_sys::fuzz_target;
-use mailsweep::domain::{Action, Channel};
+use mailsweep::domain::{Action, Channel, Classes};
 use mailsweep::job::{self, InputOptions, Job, Source, What};
 use mailsweep::record::{Ledger, Material, Outcomes};
 
@@ -36,7 +36,8 @@ fuzz_target!(|data: &[u8]| {
     let ledger = Ledger::new(&job);
     let journal = File::open("/dev/null").expect("no journal");
     let outcomes = Outcomes::Done { ledger: &ledger, journal: &journal };
-    let material = Material { job: &job, input: &input, options: &options, outcomes };
+    let tolerated = Classes::NONE;
+    let material = Material { job: &job, input: &input, options: &options, tolerated, outcomes };
     let tally = material.write_results(io::sink()).expect("what was read can be read again");
     assert_eq!(tally.operations(), job.operations.len() as u64);
 

@@ -7,6 +7,7 @@ use std::cell::OnceCell;
 use std::path::PathBuf;
 
 use libfuzzer_sys::fuzz_target;
+use mailsweep::domain::Classes;
 use mailsweep::job::{self, InputOptions, Job, Source};
 use mailsweep::record::{Chain, Disk, Material, Outcomes, RunDir, RunFacts, Stamp};
 
@@ -85,7 +86,8 @@ fuzz_target!(|data: &[u8]| RUN.with(|run| {
     let input = dir.input().expect("its input");
     let handle = opened.journal.handle().expect("a handle");
     let outcomes = Outcomes::Done { ledger: &opened.ledger, journal: &handle };
-    let material = Material { job: &run.job, input: &input, options: &run.facts.input.options, outcomes };
+    let (options, tolerated) = (&run.facts.input.options, Classes::NONE);
+    let material = Material { job: &run.job, input: &input, options, tolerated, outcomes };
     let tally = material.write_results(std::io::sink()).expect("results");
     assert_eq!(tally.operations(), run.job.operations.len() as u64);
 }));
