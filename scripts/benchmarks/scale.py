@@ -62,7 +62,8 @@ def resume(programs, work, args):
         def interrupt(process):
             # So long are the lines of an operation, give or take one byte.
             enough = 147.5 * args.rows * 0.999
-            while process.poll() is None:
+            # It is left to be waited for by who measures it.
+            while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 if os.path.exists(journal) and os.path.getsize(journal) >= enough:
                     process.send_signal(signal.SIGINT)
                     return
@@ -71,7 +72,7 @@ def resume(programs, work, args):
         calls.run(job, codes=(130, 0), meanwhile=interrupt)
         with open(os.path.join(calls.run_dir, "results.csv")) as results:
             left = sum(row["status"] != "ok" for row in csv.DictReader(results))
-        command = [programs.mailsweep, "resume", calls.run_dir, "--yes", "-q"]
+        command = [programs.mailsweep, "resume", calls.run_dir, "-q"]
         taken_up = measure(command, cwd=work, env=calls.env)
     dry = rehearse(programs, work, job)
     print("resume of %d operations of which %d are left:" % (args.rows, left))
