@@ -45,11 +45,15 @@ fn received<'a>(
 }
 
 #[cfg(test)]
+mod oracle;
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use serde_json::{Map, Value, json};
 
     use super::super::wire::KEYS;
+    use super::oracle::{QUESTIONS, has_status_1};
     use super::*;
 
     /// Answers to calls as they are inside the answer to a batch, some of them odd.
@@ -89,21 +93,6 @@ mod tests {
         })
     }
 
-    /// Whether a `status` is 1 somewhere, as a number or written out.
-    fn has_status_1(value: &Value) -> bool {
-        let is_1 = |value: &Value| {
-            let written = value.as_str().and_then(|text| text.trim().parse().ok());
-            value.as_i64().or(written) == Some(1)
-        };
-        match value {
-            Value::Object(members) => {
-                members.iter().any(|(name, value)| (name == "status" && is_1(value)) || has_status_1(value))
-            }
-            Value::Array(items) => items.iter().any(has_status_1),
-            _ => false,
-        }
-    }
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2048))]
 
@@ -135,14 +124,7 @@ mod tests {
             prop_assert!(verdict != Verdict::Done || has_status_1(&body), "{bytes}");
             let told = verdict.into_error();
             prop_assert!(!told.chars().any(char::is_control), "{told:?}");
-            for (api, question) in [
-                (Api::Whm, Question::DomainInfo),
-                (Api::Whm, Question::DomainOwner("a.example")),
-                (Api::Cpanel, Question::MailDomains),
-                (Api::Cpanel, Question::Tokens),
-                (Api::Whm, Question::States { account: "anna" }),
-                (Api::Cpanel, Question::HeldCount { account: "anna", mailbox: "a@a.example" }),
-            ] {
+            for (api, question) in QUESTIONS {
                 let shown = match found_in(api, question, bytes.as_bytes()) {
                     Ok(Found::Domains(list)) => list.into_iter().map(|(domain, user)| domain + &user).collect(),
                     Ok(Found::Owner(owner)) => owner.unwrap_or_default(),

@@ -5,12 +5,11 @@
 //! logs), a time limit over the whole exchange, and no more of an answer read than an answer has.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use reqwest::tls::TlsInfo;
 use reqwest::{Client, Response, Url};
 use serde::{Deserialize, Serialize};
@@ -21,12 +20,13 @@ use super::endpoint::{Api, ConnectTo, Endpoint, Trust};
 use super::fault::{chain, from_fault};
 use super::gate::Gate;
 use super::reading::{self, MAX_READING_BYTES, as_account};
-use super::room::{ROOM, SMALL_BYTES, Share};
+use super::room::{ROOM, Share};
+use super::taken::{Taken, take};
 use super::tls;
 use super::transport::{Answer, Found, Question, Reader, Reading, Together, Transport, Verdict};
-use super::verdict::{Body, MAX_ANSWER_BYTES, Received, is_refusal, judge, not_asked, odd_batch, odd_data};
+use super::verdict::{MAX_ANSWER_BYTES, is_refusal, not_asked, odd_batch, odd_data};
 use super::wire::Expected;
-use crate::domain::{ErrorClass, Function, Secret, clean, clip};
+use crate::domain::{Function, Secret, clean, clip};
 
 /// How the user proves to be one.
 #[derive(Clone, Debug)]
@@ -443,89 +443,4 @@ fn authorization(
 
 fn ascii(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }).collect()
-}
-
-/// An answer as it came.
-struct Taken {
-    status: u16,
-    headers: HeaderMap,
-    bytes: Bytes,
-    /// Why there are no more bytes, if there should be.
-    lost: Option<Body<'static>>,
-}
-
-impl Taken {
-    fn judge(&self, expected: Expected) -> Verdict {
-        let text = |name| self.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let received = Received {
-            status: self.status,
-            content_type: text(CONTENT_TYPE).unwrap_or_default(),
-            retry_after: text(RETRY_AFTER),
-            location: text(LOCATION),
-            expected,
-            body: self.lost.clone().unwrap_or(Body::Whole(&self.bytes)),
-        };
-        judge(&received, SystemTime::now())
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-/// Takes an answer in, up to `limit` bytes of it; a listing needs room for them.
-async fn take(mut response: Response, limit: usize, mut share: Option<&mut Share<'_>>) -> Taken {
-    let status = response.status().as_u16();
-    // Nearly every answer comes in one piece, which then need not be copied.
-    let mut first: Option<Bytes> = None;
-    let mut joined = Vec::new();
-    // A refusal counts from its first line on: its words are taken only if they are there already.
-    let is_refusal = is_refusal(status);
-    let mut patience = 3;
-    let lost = loop {
-        if is_refusal {
-            match response.chunk().now_or_never() {
-                Some(Ok(Some(chunk))) if first.is_none() => first = Some(chunk),
-                None if patience > 0 => {
-                    patience -= 1;
-                    tokio::task::yield_now().await;
-                    continue;
-                }
-                _ => {}
-            }
-            break None;
-        }
-        let read = first.as_ref().map_or(0, Bytes::len).max(joined.len());
-        match response.chunk().await {
-            Ok(Some(chunk)) if read + chunk.len() > limit => break Some(Body::TooLong(limit)),
-            Ok(Some(chunk)) => {
-                if let Some(share) = &mut share {
-                    share.hold(read + chunk.len()).await;
-                }
-                match &first {
-                    None => first = Some(chunk),
-                    Some(first) => {
-                        if joined.is_empty() {
-                            joined.extend_from_slice(first);
-                        }
-                        if joined.len() + chunk.len() > joined.capacity() && joined.len() > SMALL_BYTES {
-                            // At once all that may come: doubling would take more than the listing may.
-                            joined.reserve_exact(limit - joined.len());
-                        }
-                        joined.extend_from_slice(&chunk);
-                    }
-                }
-            }
-            Ok(None) => break None,
-            Err(fault) => {
-                let class = if fault.is_timeout() { ErrorClass::Timeout } else { ErrorClass::Connect };
-                break Some(Body::Lost {
-                    class,
-                    error: format!("the answer was cut off: {}", chain(&fault)),
-                });
-            }
-        }
-    };
-    let bytes = if joined.is_empty() { first.unwrap_or_default() } else { joined.into() };
-    Taken { status, headers: std::mem::take(response.headers_mut()), bytes, lost }
 }

@@ -18,6 +18,7 @@ mod http_tests;
 mod pin;
 mod reading;
 mod room;
+mod taken;
 #[cfg(test)]
 mod testing;
 mod tls;

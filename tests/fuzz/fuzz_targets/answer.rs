@@ -6,6 +6,10 @@ use libfuzzer_sys::fuzz_target;
 use mailsweep::uapi::{Api, Found, Question, Verdict, found_in, verdict_of, verdicts_in};
 use serde_json::Value;
 
+#[path = "../../../src/uapi/bytes/oracle.rs"]
+mod oracle;
+use oracle::{QUESTIONS, has_status_1};
+
 const STATUS: [u16; 16] = [200, 200, 200, 200, 200, 200, 401, 403, 404, 408, 429, 500, 502, 503, 302, 204];
 
 fuzz_target!(|data: &[u8]| {
@@ -33,14 +37,7 @@ fuzz_target!(|data: &[u8]| {
         }
     }
 
-    for (api, question) in [
-        (Api::Whm, Question::DomainInfo),
-        (Api::Whm, Question::DomainOwner("example.com")),
-        (Api::Cpanel, Question::MailDomains),
-        (Api::Cpanel, Question::Tokens),
-        (Api::Whm, Question::States { account: "anna" }),
-        (Api::Cpanel, Question::HeldCount { account: "anna", mailbox: "a@a.example" }),
-    ] {
+    for (api, question) in QUESTIONS {
         match found_in(api, question, body) {
             Ok(Found::Domains(list)) => {
                 for (domain, account) in list {
@@ -57,18 +54,3 @@ fuzz_target!(|data: &[u8]| {
         }
     }
 });
-
-/// Whether a `status` is 1 somewhere, as a number or written out.
-fn has_status_1(value: &Value) -> bool {
-    let is_1 = |value: &Value| {
-        let written = value.as_str().and_then(|text| text.trim().parse().ok());
-        value.as_i64().or(written) == Some(1)
-    };
-    match value {
-        Value::Object(members) => {
-            members.iter().any(|(name, value)| (name == "status" && is_1(value)) || has_status_1(value))
-        }
-        Value::Array(items) => items.iter().any(has_status_1),
-        _ => false,
-    }
-}

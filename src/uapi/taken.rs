@@ -1,0 +1,102 @@
+//! An answer taken in from the wire: no more of it than it may have, and what is there of a refusal.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use reqwest::Response;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+
+use super::fault::chain;
+use super::room::{SMALL_BYTES, Share};
+use super::transport::Verdict;
+use super::verdict::{Body, Received, is_refusal, judge};
+use super::wire::Expected;
+use crate::domain::ErrorClass;
+
+/// An answer as it came.
+pub struct Taken {
+    pub status: u16,
+    headers: HeaderMap,
+    bytes: Bytes,
+    /// Why there are no more bytes, if there should be.
+    pub lost: Option<Body<'static>>,
+}
+
+impl Taken {
+    /// What it means, if it is an answer of this kind.
+    pub fn judge(&self, expected: Expected) -> Verdict {
+        let text = |name| self.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let received = Received {
+            status: self.status,
+            content_type: text(CONTENT_TYPE).unwrap_or_default(),
+            retry_after: text(RETRY_AFTER),
+            location: text(LOCATION),
+            expected,
+            body: self.lost.clone().unwrap_or(Body::Whole(&self.bytes)),
+        };
+        judge(&received, SystemTime::now())
+    }
+
+    /// What came of it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Takes an answer in, up to `limit` bytes of it; a listing needs room for them.
+pub async fn take(mut response: Response, limit: usize, mut share: Option<&mut Share<'_>>) -> Taken {
+    let status = response.status().as_u16();
+    // Nearly every answer comes in one piece, which then need not be copied.
+    let mut first: Option<Bytes> = None;
+    let mut joined = Vec::new();
+    // A refusal counts from its first line on: its words are taken only if they are there already.
+    let is_refusal = is_refusal(status);
+    let mut patience = 3;
+    let lost = loop {
+        if is_refusal {
+            match response.chunk().now_or_never() {
+                Some(Ok(Some(chunk))) if first.is_none() => first = Some(chunk),
+                None if patience > 0 => {
+                    patience -= 1;
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+                _ => {}
+            }
+            break None;
+        }
+        let read = first.as_ref().map_or(0, Bytes::len).max(joined.len());
+        match response.chunk().await {
+            Ok(Some(chunk)) if read + chunk.len() > limit => break Some(Body::TooLong(limit)),
+            Ok(Some(chunk)) => {
+                if let Some(share) = &mut share {
+                    share.hold(read + chunk.len()).await;
+                }
+                match &first {
+                    None => first = Some(chunk),
+                    Some(first) => {
+                        if joined.is_empty() {
+                            joined.extend_from_slice(first);
+                        }
+                        if joined.len() + chunk.len() > joined.capacity() && joined.len() > SMALL_BYTES {
+                            // At once all that may come: doubling would take more than the listing may.
+                            joined.reserve_exact(limit - joined.len());
+                        }
+                        joined.extend_from_slice(&chunk);
+                    }
+                }
+            }
+            Ok(None) => break None,
+            Err(fault) => {
+                let class = if fault.is_timeout() { ErrorClass::Timeout } else { ErrorClass::Connect };
+                break Some(Body::Lost {
+                    class,
+                    error: format!("the answer was cut off: {}", chain(&fault)),
+                });
+            }
+        }
+    };
+    let bytes = if joined.is_empty() { first.unwrap_or_default() } else { joined.into() };
+    Taken { status, headers: std::mem::take(response.headers_mut()), bytes, lost }
+}
