@@ -463,3 +463,47 @@ fn an_account_that_no_longer_has_the_domain_is_left() {
     let told = stderr(&expect(place.mailsweep(&["verify", "redo"]), 0));
     assert!(told.contains("1 operation looked at: 1 hold"), "{told}");
 }
+
+#[test]
+fn a_dry_run_shows_what_would_be_put_back_and_touches_nothing() {
+    let (place, sandbox) = suspended();
+    let (journal, requests) = (place.read("run/journal.jsonl"), sandbox.requests_seen());
+    let mut command = place.mailsweep(&["undo", "run", "--dry-run", "-o", "would.csv", "--json"]);
+    command.env_remove("MAILSWEEP_TOKEN");
+    let output = expect(command, 0);
+    let told = stderr(&output);
+    assert!(told.contains("Dry run of undoing run: nothing is sent"), "{told}");
+    assert!(told.contains("unsuspend  login"), "{told}");
+    let summary: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((&summary["counts"]["planned"], &summary["run_id"]), (&6.into(), &serde_json::Value::Null));
+    assert_eq!(place.read("would.csv").lines().count(), 7);
+    assert_eq!(sandbox.requests_seen(), requests, "no server was asked");
+    assert_eq!(place.read("run/journal.jsonl"), journal);
+    // Nor is the way to the real one barred.
+    expect(undo(&place, &[]), 0);
+    assert_eq!(all(&sandbox), "- l io");
+    expect(place.mailsweep(&["undo", "run", "--dry-run"]), 0);
+}
+
+#[test]
+fn a_run_that_was_taken_back_says_so_wherever_it_is_told() {
+    let (place, _sandbox) = suspended();
+    expect(undo(&place, &[]), 0);
+    let told = stdout(&expect(place.mailsweep(&["status", "run"]), 0));
+    assert!(told.contains("; 6 taken back by a later run; "), "{told}");
+    assert!(
+        told.contains("\ntaken back by undo: 6 operations; how that went: mailsweep status undo\n"),
+        "{told}"
+    );
+    let told: serde_json::Value =
+        serde_json::from_str(&stdout(&expect(place.mailsweep(&["status", "run", "--json"]), 0))).unwrap();
+    assert_eq!(told["undone"], serde_json::json!([{ "by": "undo", "operations": 6 }]));
+    let told = stderr(&expect(place.mailsweep(&["verify", "run"]), 0));
+    assert!(told.contains("Taken back by undo; does that hold? mailsweep verify undo"), "{told}");
+    // A figure that was altered is found, and one that a kill has cost is not called that.
+    let summary = place.read("run/summary.json");
+    place.write("run/summary.json", summary.replace("\"operations\": 6", "\"operations\": 5"));
+    expect(place.mailsweep(&["audit", "run"]), 1);
+    place.write("run/summary.json", summary);
+    expect(place.mailsweep(&["audit", "run"]), 0);
+}

@@ -138,7 +138,8 @@ impl<'a> Followed<'a> {
             _ => {
                 let settings = serde_json::from_value::<Settings>(self.facts.settings.clone());
                 let tolerated = settings.map(|settings| settings.tolerate).unwrap_or_default();
-                to_do(self.dir, &overview, &servers, tolerated, place.config.as_deref())
+                let undo_of = self.facts.undo_of.as_deref();
+                to_do(self.dir, &overview, &servers, tolerated, place.config.as_deref(), undo_of)
             }
         };
         let record = self.seen().map(|seen| &seen.record);

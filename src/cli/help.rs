@@ -9,7 +9,7 @@ use clap::CommandFactory;
 
 use super::Failure;
 use super::args::{Cli, CompletionsArgs, ERRORS, HelpArgs, ManArgs, Shell};
-use crate::domain::Exit;
+use crate::domain::{ErrorClass, Exit};
 use crate::record::Disk;
 use crate::view::{self, Terminal};
 
@@ -21,6 +21,9 @@ pub fn help(args: &HelpArgs) -> Result<Exit, Failure> {
     if topic == Some(ERRORS) {
         let terminal = Terminal::stdout();
         print(view::error_classes(terminal.style(), terminal.width().min(100)).as_bytes());
+    } else if let Some(class) = topic.and_then(|topic| topic.parse::<ErrorClass>().ok()) {
+        let terminal = Terminal::stdout();
+        print(view::error_class(class, terminal.style(), terminal.width().min(100)).as_bytes());
     } else {
         // The same as with the flag, to the letter.
         let typed = [Some(NAME), topic, Some("--help")].into_iter().flatten();

@@ -82,6 +82,7 @@ fn write(args: &MergeArgs, disk: &Disk, live: Live, merge: &Merge<'_>) -> Result
         stopped: None,
         again: Vec::new(),
         refused: Vec::new(),
+        later: &[],
     };
     live.close_merged(&dir, &output(args), &closed, left.map(|part| &part.dir));
     Ok(exit)

@@ -50,10 +50,11 @@ mod undo;
 mod verify;
 
 use clap::builder::Resettable;
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::domain::Exit;
+use crate::domain::{Action, Exit};
 use crate::record::Disk;
 use args::{Cli, Command};
 use show::Voice;
@@ -67,6 +68,13 @@ pub fn main() -> Exit {
         Err(told) => {
             // Help and version are told the same way, and are no error. A closed pipe is none either.
             let _ = told.print();
+            if let Some(ContextValue::String(word)) = told.get(ContextKind::InvalidSubcommand)
+                && let Ok(action) = word.parse::<Action>()
+            {
+                show::say(&format!(
+                    "to {action} mailboxes: mailsweep run FILE --action {action} --channel login (or as help run says)"
+                ));
+            }
             return if told.use_stderr() { Exit::Usage } else { Exit::Ok };
         }
     };

@@ -355,7 +355,8 @@ fn nothing_to_do(
     }
     live.note(&format!("{} is through: there is nothing to resume", dir.path().display()));
     let (elapsed, stopped, again, refused) = (Duration::ZERO, None, Vec::new(), Vec::new());
-    let closed = Closed { exit, summary, tally, left: 0, tolerated, stopped, elapsed, again, refused };
+    let later = &[];
+    let closed = Closed { exit, summary, tally, left: 0, tolerated, stopped, elapsed, again, refused, later };
     // Nothing has happened that anybody else would have to know.
     run::finish(live, dir.disk(), dir, facts, &args.output, &Afterwards::default(), closed)
 }

@@ -76,6 +76,8 @@ pub struct Closed {
     pub again: Vec<String>,
     /// The servers that refused a credential: their place in the fleet, and the login's.
     pub refused: Vec<(usize, usize)>,
+    /// Commands that are of use with the run from now on.
+    pub later: &'static [&'static str],
 }
 
 /// Carries out a session and writes everything down.
@@ -138,6 +140,7 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
         tolerated,
         outcomes: Outcomes::Done { ledger: &ledger, journal: &handle },
     };
+    let later = if work.reading.blind { &["verify"][..] } else { &["verify", "undo"] };
     let is_taken_up = |op: &u32| is_left(&ledger, job, *op) || reads_after && ledger.is_unverified(*op);
     let owes_sessions = work.reading.end_sessions && ledger.sessions_owed().next().is_some();
     let left = (0..ledger.len() as u32).filter(is_taken_up).count() + usize::from(owes_sessions);
@@ -165,14 +168,14 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
         Ok((summary, tally)) => {
             // The accounting has the last word.
             let exit = if summary.exit_code == exit.code() { exit } else { Exit::Internal };
-            Ok(Closed { exit, summary, tally, left, tolerated, stopped, elapsed, again, refused })
+            Ok(Closed { exit, summary, tally, left, tolerated, stopped, elapsed, again, refused, later })
         }
         Err(fault) => {
             // What is known is shown all the same; the journal has it, and a resume goes on from it.
             let tally = material.write_results(std::io::sink()).unwrap_or_default();
             let summary = dir.summarise(&material, &tally, sessions, Exit::Unwritable, Stamp::now());
             let (exit, stopped) = (Exit::Unwritable, Some(fault));
-            Ok(Closed { exit, summary, tally, left, tolerated, stopped, elapsed, again, refused })
+            Ok(Closed { exit, summary, tally, left, tolerated, stopped, elapsed, again, refused, later })
         }
     }
 }

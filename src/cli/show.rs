@@ -323,6 +323,7 @@ fn what_is_about_to_happen(previewed: &Previewed<'_>) -> Preview {
         limits.push(ServerLimits {
             server: server.map_or_else(|| "the server".to_owned(), |server| server.name.clone()),
             rate_per_s: own.rate.calls_per_second(),
+            burst: u64::from(own.effective_burst().get()),
             jobs: u64::from(own.jobs.get()),
             operations: share.calls.iter().sum(),
         });
@@ -401,23 +402,34 @@ fn closing(dir: &RunDir, closed: &Closed) -> Closing {
         use ErrorClass::{BadAnswer, Connect, Http, Throttled, Timeout};
         matches!(class, BadAnswer | Connect | Http | Throttled | Timeout)
     };
-    let resume_command = if closed.left > 0 {
-        Some(resume_command(dir, &closed.again.iter().map(String::as_str).collect::<Vec<_>>()))
-    } else if summary
-        .error_classes
-        .keys()
-        .any(|class| is_passing(class) && !closed.tolerated.has(Some(*class)))
-    {
-        Some(resume_command(dir, &["--retry-failed"]))
-    } else {
-        None
-    };
+    // Those of them that were not attempted are taken up unasked.
+    let has_failed_in_passing = summary.error_classes.iter().any(|(class, number)| {
+        let left = tally.left_classes.get(class).copied().unwrap_or(0);
+        is_passing(class) && !closed.tolerated.has(Some(*class)) && *number > left
+    });
+    let mut flags: Vec<&str> = closed.again.iter().map(String::as_str).collect();
+    if has_failed_in_passing {
+        flags.push("--retry-failed");
+    }
+    let is_of_use = closed.left > 0 || has_failed_in_passing;
+    let resume_command = is_of_use.then(|| resume_command(dir, &flags));
+    let of = |status| summary.counts.get(&status).copied().unwrap_or(0);
+    let later = closed.later.iter().filter_map(|verb| {
+        let what = match *verb {
+            "verify" if of(Status::Ok) + of(Status::Unchanged) > 0 => "does it still hold?",
+            "undo" if of(Status::Ok) > 0 => "take it back",
+            _ => return None,
+        };
+        Some((what, command(dir, verb, &[])))
+    });
     Closing {
         first_failures: failure_lines(tally).collect(),
         failures_in_all: tally.failures,
         files,
+        later: later.collect(),
         resume_command,
         stopped_because: closed.stopped.clone(),
+        left: tally.left_classes.clone(),
         tolerated: closed.tolerated,
         halted: summary
             .servers

@@ -10,7 +10,7 @@ use super::Failure;
 use super::args::StatusArgs;
 use super::follow::{Followed, Where};
 use crate::domain::{ErrorClass, Exit, Status};
-use crate::record::{Disk, Overview, RunState};
+use crate::record::{Disk, Overview, RunState, UndoneFigures};
 use crate::view::{self, RunAbout, RunStatus, Terminal, ToDo};
 
 /// It is looked at this often.
@@ -94,9 +94,11 @@ pub struct JsonOverview<'a> {
     done: u64,
     left: u64,
     counts: &'a std::collections::BTreeMap<Status, u64>,
+    verified: u64,
     error_classes: &'a std::collections::BTreeMap<ErrorClass, u64>,
     rate_per_s: f64,
     left_s: Option<u64>,
+    undone: &'a [UndoneFigures],
 }
 
 #[derive(Serialize)]
@@ -145,9 +147,11 @@ impl<'a> JsonOverview<'a> {
             done: overview.done,
             left: overview.left,
             counts: &overview.counts,
+            verified: overview.verified,
             error_classes: &overview.classes,
             rate_per_s: (overview.rate_per_s * 10.0).round() / 10.0,
             left_s: overview.time_left.map(|left| left.as_secs()),
+            undone: &overview.undone,
         }
     }
 }

@@ -16,8 +16,9 @@ pub fn to_do(
     servers: &[Server],
     tolerated: Classes,
     config: Option<&Path>,
+    undo_of: Option<&str>,
 ) -> Vec<ToDo> {
-    let mut list = ToDos { dir, config, tolerated, list: Vec::new() };
+    let mut list = ToDos { dir, config, tolerated, undo_of, list: Vec::new() };
     let mut left_classes = overview.left_classes.clone();
     let unrouted = left_classes.get(&ErrorClass::Unrouted).copied().unwrap_or(0);
     let halted = overview.servers.iter().filter_map(|server| Some((server, server.halted.as_ref()?)));
@@ -26,7 +27,7 @@ pub fn to_do(
         left_classes.remove(&ErrorClass::Unrouted);
     }
     if matches!(overview.state, RunState::Stopped | RunState::Killed) {
-        left_classes.iter().for_each(|(class, number)| list.class(*class, *number, "left"));
+        left_classes.iter().for_each(|(class, number)| list.class(*class, *number, LEFT));
         if overview.waiting > 0 || list.list.is_empty() {
             list.rest(overview);
         }
@@ -37,11 +38,16 @@ pub fn to_do(
     list.list
 }
 
+/// How it is said of what was not attempted.
+const LEFT: &str = "left";
+
 struct ToDos<'a> {
     dir: &'a RunDir,
     /// The configuration in force here.
     config: Option<&'a Path>,
     tolerated: Classes,
+    /// The run that it takes back, if it does.
+    undo_of: Option<&'a str>,
     list: Vec<ToDo>,
 }
 
@@ -87,7 +93,8 @@ impl ToDos<'_> {
     }
 
     fn class(&mut self, class: ErrorClass, number: u64, how: &str) {
-        let Guidance { meaning, first, next } = guidance(class);
+        let text = guidance(class);
+        let Guidance { meaning, first, next } = if how == LEFT { text.of_left() } else { text };
         if next == Next::Nothing || self.tolerated.has(Some(class)) {
             return;
         }
@@ -102,7 +109,14 @@ impl ToDos<'_> {
             (Some(_), true) => ". To try again",
             (Some(_), false) => ", then",
         };
-        self.add(format!("{} {how} {class}: {meaning}{first}{then}", view::count(number)), flags);
+        let what = format!("{} {how} {class}: {meaning}{first}{then}", view::count(number));
+        match self.undo_of.filter(|_| class == ErrorClass::NeedsRelease) {
+            Some(run) => {
+                let words = ["mailsweep", "undo", run, "--release-held"].map(std::ffi::OsStr::new);
+                self.list.push(ToDo { what, command: Some(view::command(words)) });
+            }
+            None => self.add(what, flags),
+        }
     }
 }
 

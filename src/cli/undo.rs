@@ -4,31 +4,29 @@
 //! read before the first call on it. It becomes a job of its own, which goes the way of any other;
 //! that run's journal is told what is taken back, before anything is sent.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod undoing;
+
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 
+use self::undoing::{Part, Undoing, changes_were};
 use super::afterwards::Afterwards;
 use super::args::UndoArgs;
-use super::ground::names;
 use super::recorded::{Recorded, ServerChoice};
-use super::route::{Routed, Routing};
 use super::run::{check_output, runs_dir};
 use super::select::Lists;
 use super::settings::Settings;
-use super::show::Live;
+use super::show::{Live, Previewed};
 use super::start::Start;
 use super::survey::Survey;
-use super::taken_back::{TakenBack, said_place};
+use super::taken_back::TakenBack;
 use super::{Failure, person, session};
-use crate::domain::{Classes, ErrorClass, Exit, Flag, Function, Status};
-use crate::job::{self, InputOptions, Job, MailboxId, Source};
-use crate::record::{
-    Disk, Entry, FORMAT, InputFacts, Ledger, Material, Opened, Outcomes, Places, RunDir, RunFacts, Settled,
-    Stamp, in_rows, is_waiting,
-};
+use crate::domain::{Classes, Exit};
+use crate::job::{self, InputOptions, Job, Source};
+use crate::record::{Disk, FORMAT, InputFacts, Material, Outcomes, Places, RunDir, RunFacts, Stamp, Tally};
 
 /// Carries out the command.
 pub fn undo(args: &UndoArgs, disk: &Disk) -> Result<Exit, Failure> {
@@ -43,6 +41,9 @@ pub fn undo(args: &UndoArgs, disk: &Disk) -> Result<Exit, Failure> {
     let afterwards = Afterwards::new(&args.afterwards, &run.config)?;
     let who = args.who.who_and_why(&run.config)?;
     let left_out = args.select.which.left_out(&run.fleet)?;
+    if args.dry_run {
+        return rehearse(args, &run, &lists, &left_out);
+    }
     let mut opened = run.dir.open_journal(&run.facts, &run.job)?;
     let taken_back = TakenBack::find(&run, &opened.ledger);
     let part =
@@ -52,36 +53,13 @@ pub fn undo(args: &UndoArgs, disk: &Disk) -> Result<Exit, Failure> {
     let live = Live::start(&args.output);
     session::note_torn(&opened, &live);
     lists.unknown(&run.job).iter().for_each(|warning| live.note(warning));
-    let input = undoing.source(&run)?;
-    let options = InputOptions {
-        servers: run.facts.input.options.servers.clone(),
-        allow_empty: true,
-        ..InputOptions::default()
-    };
-    let job = Arc::new(job::read(&input, &options)?);
+    let (input, options, job) = as_job(&undoing, &run)?;
     let places = undoing.places(&job, opened.ledger.places());
     if undoing.rows.is_empty() && undoing.left.is_empty() {
         return nothing_to_undo(args, live, &run, &undoing, (&job, &input, &options));
     }
 
-    let mut reading = super::reading::ReadingSettings::default();
-    args.guards.put_into(&mut reading);
-    let settings = Settings {
-        sandbox: run.settings.sandbox,
-        sandbox_in: run
-            .settings
-            .sandbox
-            .then(|| std::path::absolute(run.sandbox_store()))
-            .transpose()
-            .context("the sandbox's state")?,
-        channel_order: Default::default(),
-        protect: run.settings.protect.clone(),
-        tolerate: args.limits.tolerate.unwrap_or(run.settings.tolerate),
-        shard: None,
-        reading,
-        plan: None,
-        aside: Vec::new(),
-    };
+    let settings = settings(args, &run)?;
     let facts = RunFacts {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -123,6 +101,87 @@ pub fn undo(args: &UndoArgs, disk: &Disk) -> Result<Exit, Failure> {
     start.carry_out(live, route, note)
 }
 
+fn settings(args: &UndoArgs, run: &Recorded) -> Result<Settings, Failure> {
+    let mut reading = super::reading::ReadingSettings::default();
+    args.guards.put_into(&mut reading);
+    Ok(Settings {
+        sandbox: run.settings.sandbox,
+        sandbox_in: run
+            .settings
+            .sandbox
+            .then(|| std::path::absolute(run.sandbox_store()))
+            .transpose()
+            .context("the sandbox's state")?,
+        channel_order: Default::default(),
+        protect: run.settings.protect.clone(),
+        tolerate: args.limits.tolerate.unwrap_or(run.settings.tolerate),
+        shard: None,
+        reading,
+        plan: None,
+        aside: Vec::new(),
+    })
+}
+
+/// Shows what would be taken back. It opens no connection, and makes and changes no run.
+fn rehearse(args: &UndoArgs, run: &Recorded, lists: &Lists, left_out: &[bool]) -> Result<Exit, Failure> {
+    let seen = run.dir.look(&run.facts, &run.job)?;
+    let ledger = &seen.record.ledger;
+    let part = Part { run, ledger, lists, left_out, before: TakenBack::find(run, ledger) };
+    let undoing = part.undoing(args.release_held);
+    let live = Live::start(&args.output);
+    lists.unknown(&run.job).iter().for_each(|warning| live.note(warning));
+    let (input, options, job) = as_job(&undoing, run)?;
+    if undoing.rows.is_empty() && undoing.left.is_empty() {
+        return nothing_to_undo(args, live, run, &undoing, (&job, &input, &options));
+    }
+    let places = undoing.places(&job, ledger.places());
+    let routed = undoing.route(run, &job, &Survey::silent(&run.fleet, left_out), &places);
+    let outcomes = Outcomes::Rehearsed { places: &routed.places, settled: &routed.settled };
+    let material =
+        Material { job: &job, input: &input, options: &options, tolerated: Classes::NONE, outcomes };
+    let tally = write_asked_for(args, run, &material)?;
+    let settings = settings(args, run)?;
+    let title = format!("Dry run of undoing {}: nothing is sent", run.dir.path().display());
+    let previewed =
+        Previewed { title: &title, job: &job, fleet: &run.fleet, routed: &routed, settings: &settings };
+    live.preview(previewed, Vec::new(), None);
+    let exit = session::of_results(&tally);
+    live.end_in_a_line("", &format!("{title}\n"), exit);
+    Ok(exit)
+}
+
+/// Writes the results of what was not sent where they were asked for.
+fn write_asked_for(args: &UndoArgs, run: &Recorded, material: &Material<'_>) -> Result<Tally, Failure> {
+    if let Some(to) = &args.output.output {
+        super::run::write_output(&run.disk, to, |out| material.write_results(out).map(drop))
+            .with_context(|| format!("the results could not be written to {}", to.display()))?;
+    }
+    let tally = material.tell(|_| Ok(())).context("the results cannot be read")?;
+    if args.output.json {
+        let at = Stamp::now().to_string();
+        let summary = serde_json::json!({
+            "run_id": null, "undo_of": run.dir.run_id(), "exit_code": session::of_results(&tally).code(),
+            "started_at": at, "ended_at": at, "operations": tally.operations(), "counts": tally.counts,
+            "servers": [], "sessions": [],
+        });
+        use std::io::Write;
+        let _ = writeln!(std::io::stdout().lock(), "{summary:#}");
+    }
+    Ok(tally)
+}
+
+/// What is to be put back, as a job that can be read by itself.
+fn as_job(undoing: &Undoing, run: &Recorded) -> Result<(Source, InputOptions, Arc<Job>), Failure> {
+    let input = undoing.source(run)?;
+    let options = InputOptions {
+        servers: run.facts.input.options.servers.clone(),
+        allow_empty: true,
+        ..InputOptions::default()
+    };
+    let job = Arc::new(job::read(&input, &options)?);
+    Ok((input, options, job))
+}
+
 /// Says that there is nothing to undo: no run is made, and where results or a summary were asked for,
 /// they are empty.
 fn nothing_to_undo(
@@ -135,19 +194,7 @@ fn nothing_to_undo(
     let (places, settled) = (Places::new(0), HashMap::new());
     let outcomes = Outcomes::Rehearsed { places: &places, settled: &settled };
     let material = Material { job, input, options, tolerated: Classes::NONE, outcomes };
-    if let Some(to) = &args.output.output {
-        super::run::write_output(&run.disk, to, |out| material.write_results(out).map(drop))
-            .with_context(|| format!("the results could not be written to {}", to.display()))?;
-    }
-    if args.output.json {
-        let at = Stamp::now().to_string();
-        let nothing = serde_json::json!({
-            "run_id": null, "undo_of": run.dir.run_id(), "exit_code": Exit::Ok.code(),
-            "started_at": at, "ended_at": at, "operations": 0, "counts": {}, "servers": [], "sessions": [],
-        });
-        use std::io::Write;
-        let _ = writeln!(std::io::stdout().lock(), "{nothing:#}");
-    }
+    write_asked_for(args, run, &material)?;
     undoing.warnings.iter().for_each(|warning| live.note(warning));
     let why = match undoing.before {
         0 => "that run, or the part of it that was named, changed nothing".to_owned(),
@@ -156,299 +203,4 @@ fn nothing_to_undo(
     let text = format!("{}: there is nothing to undo: {why}\n", run.dir.path().display());
     live.end_in_a_line(&text, &text, Exit::Ok);
     Ok(Exit::Ok)
-}
-
-fn changes_were(many: usize) -> String {
-    if many == 1 { "1 change was".to_owned() } else { format!("{many} changes were") }
-}
-
-/// The part of a run that is to be taken back.
-struct Part<'a> {
-    run: &'a Recorded,
-    ledger: &'a Ledger,
-    lists: &'a Lists,
-    left_out: &'a [bool],
-    /// What earlier undos have put back.
-    before: TakenBack,
-}
-
-/// A flag of a mailbox, in the order of the operations.
-type Key = (MailboxId, u8);
-
-/// One flag that is to be put back.
-struct Row {
-    mailbox: MailboxId,
-    function: Function,
-    /// Why it is left as it is, if it is.
-    blocked: Option<(ErrorClass, &'static str)>,
-    /// The first operation of the run on it.
-    op: u32,
-}
-
-/// What an undo comes to.
-struct Undoing {
-    rows: Vec<Row>,
-    /// Operations of the run that it takes back, ascending.
-    taken_back: Vec<u32>,
-    /// Operations of the run that have not ended, and are not to be.
-    left: Vec<u32>,
-    /// Flags that earlier undos have put back.
-    before: usize,
-    /// What the operator should know.
-    warnings: Vec<String>,
-}
-
-/// What the run did to one flag.
-struct Touched {
-    flag: Flag,
-    /// What was read before the first call on it.
-    before: Option<bool>,
-    /// What the last call was to make of it.
-    now: bool,
-    /// Whether it is open what one of the calls came to.
-    is_open: bool,
-    ops: Vec<u32>,
-}
-
-impl Part<'_> {
-    fn undoing(&self, release_held: bool) -> Undoing {
-        let mut touched: BTreeMap<u32, Touched> = BTreeMap::new();
-        let mut first: HashMap<Key, u32> = HashMap::new();
-        let mut left = Vec::new();
-        for (op, operation) in (0u32..).zip(&self.run.job.operations) {
-            let Some(function) = operation.function() else { continue };
-            let is_call = matches!(operation.what, job::What::Call(_));
-            if !is_call || !self.is_wanted(operation.mailbox, function) {
-                continue;
-            }
-            let ended = self.ledger.ended(op);
-            if is_waiting(ended) && !self.ledger.is_undone(op) {
-                left.push(op);
-            }
-            let Some(is_open) = self.effect(op, ended) else { continue };
-            let target = function.target();
-            let key = *first.entry((operation.mailbox, target.flag as u8)).or_insert(op);
-            let before = self.ledger.standing(&self.run.job, op).before.get(target.flag);
-            let flag = touched.entry(key).or_insert_with(|| Touched {
-                flag: target.flag,
-                before,
-                now: target.on,
-                is_open: false,
-                ops: Vec::new(),
-            });
-            flag.now = target.on;
-            flag.is_open |= is_open;
-            flag.ops.push(op);
-        }
-        let mut undoing = Undoing {
-            rows: Vec::new(),
-            taken_back: Vec::new(),
-            left,
-            before: 0,
-            warnings: self.before.warnings.clone(),
-        };
-        let mut holds_again = 0;
-        for (op, flag) in touched {
-            let mailbox = self.run.job.operations[op as usize].mailbox;
-            // It is as it was, whatever was done to it meanwhile.
-            if flag.before == Some(flag.now) && !flag.is_open {
-                continue;
-            }
-            let is_undone = flag.ops.iter().all(|op| self.ledger.is_undone(*op));
-            if is_undone && self.before.has(self.run, mailbox, flag.flag) {
-                undoing.before += 1;
-                continue;
-            }
-            let function = putting_back(flag.flag, flag.before.unwrap_or(!flag.now));
-            let blocked = match (flag.before, function) {
-                (None, _) => Some((
-                    ErrorClass::NoPriorState,
-                    "what it was before the run was not read, so it is left as it is",
-                )),
-                (_, Function::ReleaseOutgoing) if !release_held => Some((
-                    ErrorClass::NeedsRelease,
-                    "to undo the hold would send the queued mail: look at it, then undo with --release-held",
-                )),
-                _ => None,
-            };
-            holds_again += u64::from(function == Function::HoldOutgoing && blocked.is_none());
-            if blocked.is_none() {
-                undoing.taken_back.extend(flag.ops);
-            }
-            undoing.rows.push(Row { mailbox, function, blocked, op });
-        }
-        undoing.taken_back.sort_unstable();
-        if undoing.before > 0 && !undoing.rows.is_empty() {
-            let were = changes_were(undoing.before);
-            undoing.warnings.push(format!("{were} put back by an earlier undo already, and left alone here"));
-        }
-        if holds_again > 0 {
-            let many =
-                if holds_again == 1 { "1 mailbox".to_owned() } else { format!("{holds_again} mailboxes") };
-            undoing
-                .warnings
-                .push(format!("outgoing mail of {many} is held again; mail that was sent stays sent"));
-        }
-        undoing
-    }
-
-    /// Whether the selection has an operation.
-    fn is_wanted(&self, mailbox: MailboxId, function: Function) -> bool {
-        let address = self.run.job.mailboxes.get(mailbox);
-        if self.lists.leave_out(address, function.channel()).is_some() {
-            return false;
-        }
-        if self.left_out.iter().all(|out| !out) {
-            return true;
-        }
-        // Where it goes is not known: then it is not of a server that was named.
-        let place = self.ledger.places().of(mailbox);
-        let server =
-            place.and_then(|place| self.run.fleet.servers.iter().position(|s| s.name == place.server));
-        server.is_some_and(|number| !self.left_out[number])
-    }
-
-    /// Whether an operation had effect, or may have: `Some(true)` if that is open.
-    fn effect(&self, op: u32, ended: Option<(Status, Option<ErrorClass>)>) -> Option<bool> {
-        if !self.ledger.was_begun(op) {
-            return None;
-        }
-        match ended {
-            Some((Status::Ok, _)) => Some(false),
-            Some((Status::Unknown, _)) => Some(true),
-            // The server accepted it, and may be slow to do it.
-            Some((Status::Failed, Some(ErrorClass::NotApplied))) => Some(true),
-            None | Some((Status::NotAttempted | Status::Failed | Status::Blocked, _))
-                if self.ledger.may_have_had_effect(op) =>
-            {
-                Some(true)
-            }
-            _ => None,
-        }
-    }
-}
-
-/// The function that gives a flag this value.
-fn putting_back(flag: Flag, on: bool) -> Function {
-    match (flag, on) {
-        (Flag::Login, true) => Function::SuspendLogin,
-        (Flag::Login, false) => Function::UnsuspendLogin,
-        (Flag::Incoming, true) => Function::SuspendIncoming,
-        (Flag::Incoming, false) => Function::UnsuspendIncoming,
-        (Flag::Outgoing, true) => Function::SuspendOutgoing,
-        (Flag::Outgoing, false) => Function::UnsuspendOutgoing,
-        (Flag::Held, true) => Function::HoldOutgoing,
-        (Flag::Held, false) => Function::ReleaseOutgoing,
-    }
-}
-
-impl Undoing {
-    /// It as a job's input, which can be read by itself.
-    fn source(&self, run: &Recorded) -> Result<Source, Failure> {
-        let has_places = run.facts.input.options.servers.is_some();
-        let mut csv = csv::Writer::from_writer(Vec::new());
-        let mut write = || -> std::io::Result<()> {
-            let places = if has_places { &["server", "account"][..] } else { &[] };
-            let columns = ["email", "action", "channel", "undo_of_row"];
-            csv.write_record(columns.iter().chain(places))?;
-            for row in &self.rows {
-                let number = run.job.operations[row.op as usize].row.to_string();
-                let (action, channel) = (row.function.action(), row.function.channel());
-                let address = run.job.mailboxes.get(row.mailbox);
-                for cell in [address, action.word(), channel.word(), &number] {
-                    csv.write_field(cell)?;
-                }
-                if has_places {
-                    let (server, account) = said_place(&run.job, &run.facts, row.mailbox);
-                    csv.write_field(server)?;
-                    csv.write_field(account)?;
-                }
-                csv.write_record(None::<&[u8]>)?;
-            }
-            csv.flush()
-        };
-        write().context("the job cannot be put together")?;
-        let bytes = csv.into_inner().map_err(|fault| anyhow!("the job cannot be put together: {fault}"))?;
-        Ok(Source::named_bytes(&format!("undo-{}.csv", run.dir.run_id()), bytes))
-    }
-
-    /// Where the mailboxes of the new job are: where they were.
-    fn places(&self, job: &Job, before: &Places) -> Places {
-        let mut places = Places::new(job.mailboxes.len());
-        for (operation, row) in job.operations.iter().zip(&self.rows) {
-            if let Some(place) = before.of(row.mailbox) {
-                let number = places.number(&place.server, &place.account);
-                places.put(operation.mailbox, number);
-            }
-        }
-        places
-    }
-
-    /// For each server whether something is to be put back there.
-    fn needed(&self, run: &Recorded, places: &Places) -> Vec<bool> {
-        let mut needed = vec![false; run.fleet.servers.len()];
-        for row in self.rows.iter().filter(|row| row.blocked.is_none()) {
-            let place = places.of(row.mailbox);
-            let server =
-                place.and_then(|place| run.fleet.servers.iter().position(|s| s.name == place.server));
-            if let Some(number) = server {
-                needed[number] = true;
-            }
-        }
-        needed
-    }
-
-    fn route(&self, run: &Recorded, job: &Job, survey: &Survey, places: &Places) -> Routed {
-        let everything = Lists::default();
-        let known = names(&run.fleet);
-        let routing = Routing {
-            job,
-            fleet: &run.fleet,
-            heard: &survey.heard,
-            lists: &everything,
-            names: run.facts.input.options.servers.as_deref().unwrap_or(&known),
-            recorded: Some(places),
-            is_rehearsal: false,
-        };
-        let mut routed = routing.route(super::prepare::callable(job), &HashSet::new());
-        for (op, row) in (0u32..).zip(&self.rows) {
-            if let Some((class, why)) = row.blocked {
-                let settled = Settled { status: Status::Blocked, class: Some(class), error: why.into() };
-                routed.settled.insert(op, settled);
-            }
-        }
-        routed.warnings.extend(self.warnings.iter().cloned());
-        routed
-    }
-
-    /// Tells the run's journal what is taken back, and waits until that is on the disk.
-    fn note(&self, run: &RunDir, opened: &mut Opened, dir: &RunDir) -> Result<(), Failure> {
-        let mut ops: Vec<u32> = self.taken_back.iter().chain(&self.left).copied().collect();
-        ops.sort_unstable();
-        ops.dedup();
-        if ops.is_empty() {
-            return Ok(());
-        }
-        let whole = std::path::absolute(dir.path()).unwrap_or_else(|_| dir.path().to_owned());
-        let (at, by, dir) = (Stamp::now(), dir.run_id(), whole.display().to_string());
-        let entry = Entry::Undone { at, by, dir, ops: in_rows(ops) };
-        Ok(run.note(&mut opened.journal, &entry)?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::Action;
-
-    #[test]
-    fn every_flag_can_be_put_back_to_either_value() {
-        for flag in Flag::ALL {
-            for on in [true, false] {
-                let target = putting_back(flag, on).target();
-                assert_eq!((target.flag, target.on), (flag, on));
-            }
-        }
-        assert_eq!(putting_back(Flag::Held, false).action(), Action::Release);
-    }
 }

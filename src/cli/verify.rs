@@ -90,6 +90,8 @@ struct Verified {
     list: Vec<Recheck>,
     /// Operations that were taken back, and are passed over.
     undone: u64,
+    /// The runs that did that.
+    undone_by: Vec<String>,
     looked: Looked,
     at: Stamp,
     stop: Option<Stop>,
@@ -175,7 +177,8 @@ impl Verifier<'_> {
         }
         let list = rechecks(job, ledger, &looked, &wanted);
         let (stop, exit) = (looked.end.stop, decide(&looked, &list));
-        Ok(Verified { list, undone, looked, at, stop, exit, path: None })
+        let undone_by = ledger.undone().into_iter().map(|undo| undo.by).collect();
+        Ok(Verified { list, undone, undone_by, looked, at, stop, exit, path: None })
     }
 
     /// Writes down what was found and says so; returns where.
@@ -222,7 +225,7 @@ impl Verifier<'_> {
 
     fn view_of(&self, verified: &Verified, path: Option<PathBuf>) -> VerifyView {
         const NAMED: usize = 10;
-        let Verified { list, undone, .. } = verified;
+        let Verified { list, undone, undone_by, .. } = verified;
         let Recorded { dir, job, .. } = self.run;
         let count = |wanted| list.iter().filter(|recheck| recheck.holds == wanted).count() as u64;
         let odd = list.iter().filter(|recheck| recheck.holds != Some(true));
@@ -245,6 +248,7 @@ impl Verifier<'_> {
             lacks: count(Some(false)),
             unread: count(None),
             undone: *undone,
+            undone_by: undone_by.clone(),
             lines: lines.collect(),
             path,
         }

@@ -11,6 +11,10 @@ use crate::domain::{Function, clip};
 /// Most faults that are kept and shown; the rest is counted.
 pub(super) const MAX_SHOWN: usize = 50;
 
+/// So many more rows that lack the same cells as the first one, and no other fault, are told in one
+/// line.
+const ALIKE: usize = 3;
+
 /// Why an input is no job. Nothing of it may be carried out.
 #[derive(Debug)]
 pub enum InputError {
@@ -191,8 +195,17 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.total == 1 { "" } else { "s" };
         writeln!(f, "{} has {} fault{plural}:", self.name, self.total)?;
-        for fault in &self.faults {
+        // A column that is missing everywhere need not be told row by row.
+        let first = self.faults.first().map(|fault| &fault.what);
+        let first =
+            first.filter(|what| matches!(what, FaultKind::Row(fault) if fault.lacks_defaults_alone()));
+        let alike = self.faults.iter().skip(1).take_while(|fault| Some(&fault.what) == first).count();
+        let told = if alike >= ALIKE && alike + 1 == self.faults.len() { 1 } else { self.faults.len() };
+        for fault in &self.faults[..told] {
             writeln!(f, "  {fault}")?;
+        }
+        if told <= alike {
+            writeln!(f, "  and the same in the next {alike} faulty rows")?;
         }
         let more = self.total.saturating_sub(self.faults.len() as u64);
         if more > 0 {
@@ -241,7 +254,7 @@ impl Refusal {
         }
         if self.stopped {
             advice.push("What comes after that line was not looked at: correct it first.");
-        } else if kind(|kind| matches!(kind, FaultKind::Row(_))) {
+        } else if kind(|kind| matches!(kind, FaultKind::Row(fault) if !fault.lacks_defaults_alone())) {
             advice.push("Correct the rows, or go on with the sound ones with --skip-invalid.");
         } else if kind(|kind| matches!(kind, FaultKind::Header(_))) {
             advice.push("Rows were not looked at.");

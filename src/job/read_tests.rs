@@ -94,6 +94,15 @@ fn fifty_faults_are_shown_and_the_rest_is_counted() {
 }
 
 #[test]
+fn a_list_of_addresses_alone_is_told_once_and_what_to_say_of_all() {
+    let shown = refused("a@example.com\n".repeat(60)).to_string();
+    let lines: Vec<&str> = shown.lines().collect();
+    assert!(lines[1].starts_with("  row 1, line 1: no action") && lines[1].contains("no channel"), "{shown}");
+    assert_eq!(lines[2..4], ["  and the same in the next 49 faulty rows", "  and 10 more"]);
+    assert!(lines[4].contains("--action suspend --channel login") && lines.len() == 5, "{shown}");
+}
+
+#[test]
 fn skipped_rows_are_one_operation_each_and_are_told() {
     let options = InputOptions { skip_invalid: true, ..InputOptions::default() };
     let job =

@@ -237,6 +237,11 @@ pub struct RowFault {
 }
 
 impl RowFault {
+    /// Whether `--action` and `--channel` would mend all of it.
+    pub(super) fn lacks_defaults_alone(&self) -> bool {
+        self.reasons.iter().all(|reason| matches!(reason, Reason::NoAction | Reason::NoChannel))
+    }
+
     pub(super) fn one(reason: Reason) -> RowFault {
         RowFault { reasons: vec![reason] }
     }

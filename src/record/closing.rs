@@ -115,9 +115,11 @@ impl RunDir {
             ended_at: ended.to_string(),
             operations: tally.operations(),
             counts: tally.counts.clone(),
+            verified: tally.verified,
             error_classes: tally.classes.clone(),
             channels,
             sessions_ended: material.ledger().and_then(sessions_ended),
+            undone: material.ledger().map(Ledger::undone).unwrap_or_default(),
             servers: servers
                 .iter()
                 .zip(of_servers)
@@ -139,12 +141,14 @@ impl RunDir {
     ///
     /// # Errors
     /// If one of them cannot be written.
-    pub fn note(&self, journal: &mut Journal, entry: &Entry) -> Result<(), DirError> {
+    pub fn note(&self, journal: &mut Journal, ledger: &mut Ledger, entry: &Entry) -> Result<(), DirError> {
         let synced = journal.synced();
-        journal.append(entry, synced);
+        let at = journal.append(entry, synced);
+        ledger.apply(entry, at);
         journal.flush_to_disk().map_err(DirError::io(&self.file(JOURNAL)))?;
         let Some(summary) = self.remembered()? else { return Ok(()) };
-        self.write_summary(&Summary { chain: Some(journal.chain().to_string()), ..summary })
+        let chain = Some(journal.chain().to_string());
+        self.write_summary(&Summary { chain, undone: ledger.undone(), ..summary })
     }
 
     /// Writes `summary.json`.

@@ -6,6 +6,7 @@
 
 mod slot;
 mod standing;
+mod undone;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -14,7 +15,9 @@ use crate::job::{Job, MailboxId, Operation, What};
 
 use self::slot::{BEGUN, HOLDS, LACKS, OPEN, SHUTS_LOGIN, Slot, UNCLEAR, UNDER_WAY, UNDONE};
 pub use self::standing::{Reason, Standing};
-use super::entry::{Entry, Phase, Session, SessionsEnded, Stamp, StateRead, rows_have};
+pub use self::undone::Undo;
+use self::undone::together;
+use super::entry::{Entry, Phase, Session, SessionsEnded, Stamp, StateRead};
 use super::places::{Place, Places};
 use super::round_trips::RoundTrips;
 
@@ -39,17 +42,6 @@ pub struct Ledger {
     starts: Vec<Stamp>,
     /// The runs that take back part of this one, in their order.
     undos: Vec<Undo>,
-}
-
-/// A run that takes back part of another one.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Undo {
-    /// Its name.
-    pub by: String,
-    /// Its directory.
-    pub dir: String,
-    /// What it takes back: first and last of each row of operations.
-    ops: Vec<(u32, u32)>,
 }
 
 /// What a server was asked, over all sessions, and how the last one left it.
@@ -323,20 +315,9 @@ impl Ledger {
         })
     }
 
-    /// Whether another run takes it back, and it was not begun again since.
-    pub fn is_undone(&self, op: u32) -> bool {
-        self.slots.get(op as usize).is_some_and(|slot| slot.is(UNDONE))
-    }
-
-    /// The runs that take back part of this one, in their order.
-    pub fn undos(&self) -> &[Undo] {
-        &self.undos
-    }
-
-    /// The run that takes an operation back, if one does.
-    pub fn undone_by(&self, op: u32) -> Option<&Undo> {
-        let is_undone = self.is_undone(op);
-        self.undos.iter().rev().find(|undo| is_undone && rows_have(&undo.ops, op))
+    /// Whether it was called, and a reading has shown that it holds.
+    pub fn is_verified(&self, op: u32) -> bool {
+        self.slots.get(op as usize).is_some_and(|slot| slot.status == Some(Status::Ok) && slot.is(HOLDS))
     }
 
     fn open_session(&mut self, session: &Session) {
@@ -460,20 +441,6 @@ pub(super) fn overtaken(job: &Job, is_well: impl Fn(u32) -> bool) -> HashSet<u32
         }
     }
     overtaken
-}
-
-/// The rows of two lists, as rows that ascend.
-fn together(mut rows: Vec<(u32, u32)>, more: &[(u32, u32)]) -> Vec<(u32, u32)> {
-    rows.extend(more);
-    rows.sort_unstable();
-    rows.dedup_by(|next, row| {
-        let touches = next.0 <= row.1.saturating_add(1);
-        if touches {
-            row.1 = row.1.max(next.1);
-        }
-        touches
-    });
-    rows
 }
 
 /// Every number of rows of them.

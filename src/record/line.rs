@@ -57,6 +57,8 @@ pub struct Line<'a> {
     pub state_after: &'static str,
     /// What was read of the mailbox after its last call.
     pub after: State,
+    /// The run that takes it back, if one does.
+    pub undone_by: Option<&'a str>,
     cells: Row<'a>,
 }
 
@@ -132,6 +134,7 @@ impl Material<'_> {
             state_before: state(before),
             state_after: state(after),
             after,
+            undone_by: self.ledger().and_then(|ledger| ledger.undone_by(op)).map(|undo| undo.by.as_str()),
             cells: *row,
         }
     }

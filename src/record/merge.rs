@@ -194,9 +194,11 @@ impl Merge<'_> {
             ended_at: ended,
             operations: tally.operations(),
             counts: tally.counts.clone(),
+            verified: self.parts.iter().map(|part| part.summary.verified).sum(),
             error_classes: tally.classes.clone(),
             channels,
             sessions_ended: self.sessions_ended(),
+            undone: self.parts.iter().flat_map(|part| part.summary.undone.clone()).collect(),
             servers: self
                 .servers
                 .iter()

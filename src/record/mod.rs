@@ -78,6 +78,7 @@ pub use server_lock::{Before, Holder, LockError, ServerLock, Waiting};
 pub use state_dir::{StateDir, StateError};
 pub use summary::{
     RoundTripFigures, ServerFigures, SessionFigures, SessionsEndedFigures, SessionsNotEnded, Summary,
+    UndoneFigures,
 };
 pub use team::{Team, TeamError};
 pub use timeline::{MOST_STEPS, Timeline};

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 
 use super::entry::{Entry, Stamp};
 use super::look::Seen;
-use super::summary::Summary;
+use super::summary::{Summary, UndoneFigures};
 use crate::domain::{ErrorClass, Exit, Status};
 use crate::job::{Job, What};
 
@@ -84,6 +84,8 @@ pub struct Overview {
     pub waiting: u64,
     /// How many of the done ones have each status; only statuses that occurred.
     pub counts: BTreeMap<Status, u64>,
+    /// How many of the `ok` ones a reading has shown to hold.
+    pub verified: u64,
     /// How many of the done ones that did not end well have each class.
     pub classes: BTreeMap<ErrorClass, u64>,
     /// Why operations were left, where there is a reason of their own.
@@ -96,6 +98,8 @@ pub struct Overview {
     pub last_sign: Option<Stamp>,
     /// Why the last session took no new work, if that was so.
     pub stopped_because: Option<String>,
+    /// The runs that take part of it back.
+    pub undone: Vec<UndoneFigures>,
     /// Each server.
     pub servers: Vec<ServerOverview>,
 }
@@ -234,12 +238,14 @@ impl Overview {
             held_up: 0,
             waiting: 0,
             counts: BTreeMap::new(),
+            verified: 0,
             classes: BTreeMap::new(),
             left_classes: BTreeMap::new(),
             rate_per_s: 0.0,
             time_left: None,
             last_sign: pulse.last_sign,
             stopped_because: pulse.stopped_because.clone(),
+            undone: ledger.undone(),
             servers: Vec::new(),
         };
         for (op, operation) in (0u32..).zip(&job.operations) {
@@ -256,6 +262,7 @@ impl Overview {
                 What::Invalid => Some((Status::Invalid, Some(ErrorClass::InvalidRow))),
             };
             overview.count(ended, server);
+            overview.verified += u64::from(ledger.is_verified(op));
         }
         overview.servers = servers;
         overview.state = overview.state_of(seen);
@@ -288,6 +295,8 @@ impl Overview {
             (false, _) => RunState::Stopped,
         };
         Some(Overview {
+            verified: summary.verified,
+            undone: summary.undone.clone(),
             state,
             operations: summary.operations,
             done: summary.operations.saturating_sub(left),

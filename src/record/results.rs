@@ -63,8 +63,12 @@ pub struct Settled {
 pub struct Tally {
     /// How many operations have each status.
     pub counts: BTreeMap<Status, u64>,
+    /// How many of the `ok` ones a reading afterwards has shown to hold.
+    pub verified: u64,
     /// How many operations that did not end well have each class.
     pub classes: BTreeMap<ErrorClass, u64>,
+    /// How many of these a `resume` takes up unasked, since they were not attempted.
+    pub left_classes: BTreeMap<ErrorClass, u64>,
     /// How many of those that have each status count for nothing: left out on purpose, taken back, or
     /// tolerated.
     pub passed_over: BTreeMap<Status, u64>,
@@ -311,6 +315,7 @@ impl Tally {
     /// Counts one line.
     fn add(&mut self, line: &Line<'_>, is_passed_over: bool) {
         self.figures.add(line);
+        self.verified += u64::from(line.status == Status::Ok && line.verified == "yes");
         self.count(line.status, line.class, is_passed_over, || Failure {
             row: line.row,
             mailbox: line.email.to_owned(),
@@ -336,6 +341,9 @@ impl Tally {
         }
         if let Some(class) = class {
             *self.classes.entry(class).or_default() += 1;
+            if status == Status::NotAttempted {
+                *self.left_classes.entry(class).or_default() += 1;
+            }
         }
         if is_passed_over {
             *self.passed_over.entry(status).or_default() += 1;

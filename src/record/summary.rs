@@ -22,6 +22,9 @@ pub struct Summary {
     pub operations: u64,
     /// How many operations have each status; only statuses that occurred.
     pub counts: BTreeMap<Status, u64>,
+    /// How many of the `ok` ones a reading after the account's last call has shown to hold.
+    #[serde(default)]
+    pub verified: u64,
     /// How many operations that did not end well have each class; only classes that occurred.
     pub error_classes: BTreeMap<ErrorClass, u64>,
     /// How long each channel took, over all servers.
@@ -30,6 +33,9 @@ pub struct Summary {
     /// What came of ending the sessions of mailboxes; absent where none were to be ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions_ended: Option<SessionsEndedFigures>,
+    /// The runs that take operations of this one back, in their order; absent where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undone: Vec<UndoneFigures>,
     /// One entry per server.
     pub servers: Vec<ServerFigures>,
     /// One entry per session, in order.
@@ -45,6 +51,15 @@ impl Summary {
     pub(super) fn vouched_for(&self) -> Option<&str> {
         self.chain.as_deref().or(self.sessions.last()?.chain.as_deref())
     }
+}
+
+/// A run that takes operations of this one back. Whether it came to that, its own record says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoneFigures {
+    /// The name of that run.
+    pub by: String,
+    /// How many operations it takes back.
+    pub operations: u64,
 }
 
 /// What came of `--end-sessions`.

@@ -52,6 +52,12 @@ impl Next {
 }
 
 impl Guidance {
+    /// The same for operations that were not attempted: `resume` takes these up unasked.
+    pub fn of_left(self) -> Guidance {
+        let next = if self.next == Next::Retry { Next::Resume } else { self.next };
+        Guidance { next, ..self }
+    }
+
     /// What to do, as one text: `correct the name, then resume with --retry moved`.
     pub fn advice(&self, class: ErrorClass) -> String {
         let Some(flags) = self.next.flags(class) else { return self.first.to_owned() };
@@ -191,15 +197,19 @@ pub const fn guidance(class: ErrorClass) -> Guidance {
 pub fn error_classes(style: Style, width: usize) -> String {
     let mut out = wrap(INTRODUCTION, 0, width);
     out.push_str("\n\n");
-    for class in ErrorClass::ALL {
-        let text = guidance(*class);
-        out.push_str(&style.bold(class.word()));
-        for line in [text.meaning, &text.advice(*class)] {
-            out.push('\n');
-            out.push_str(&wrap(&format!("    {line}"), 4, width));
-        }
+    ErrorClass::ALL.iter().for_each(|class| out.push_str(&error_class(*class, style, width)));
+    out
+}
+
+/// The same for one class.
+pub fn error_class(class: ErrorClass, style: Style, width: usize) -> String {
+    let text = guidance(class);
+    let mut out = style.bold(class.word());
+    for line in [text.meaning, &text.advice(class)] {
         out.push('\n');
+        out.push_str(&wrap(&format!("    {line}"), 4, width));
     }
+    out.push('\n');
     out
 }
 
@@ -232,6 +242,8 @@ mod tests {
             "have it granted, then resume with --retry not_permitted"
         );
         assert_eq!(advice(ErrorClass::Undone), "nothing to do");
+        let left = guidance(ErrorClass::Connect).of_left().advice(ErrorClass::Connect);
+        assert_eq!(left, "check the server, the name and the network, then resume");
     }
 
     #[test]

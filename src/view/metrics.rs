@@ -181,9 +181,11 @@ mod tests {
             ended_at: "2026-11-23T19:00:02.005Z".into(),
             operations: 0,
             counts: Default::default(),
+            verified: 0,
             error_classes: Default::default(),
             channels: Default::default(),
             sessions_ended: None,
+            undone: Vec::new(),
             servers: vec![ServerFigures {
                 name: "we\\b\"01\n".into(),
                 requests: 7,

@@ -43,7 +43,7 @@ pub use audit::{AuditCommands, audit, audit_quiet};
 pub use check::{
     Checkup, End, Health, LoginCheckup, ServerCheckup, Tls, TokenEnd, TokenLine, Trust, check, check_quiet,
 };
-pub use guidance::{Guidance, Next, error_classes, guidance};
+pub use guidance::{Guidance, Next, error_class, error_classes, guidance};
 pub use history::history;
 pub use line::LogFormat;
 pub use metrics::metrics;

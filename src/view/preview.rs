@@ -67,6 +67,8 @@ pub struct ServerLimits {
     pub server: String,
     /// Calls a second; `None` for no limit.
     pub rate_per_s: Option<f64>,
+    /// Calls that may go out at once beside the rate.
+    pub burst: u64,
     /// Calls at a time.
     pub jobs: u64,
     /// Operations that it has to do.
@@ -287,9 +289,11 @@ fn limits(limits: &[ServerLimits]) -> Vec<String> {
 }
 
 impl ServerLimits {
-    /// The time that the rate alone takes, rounded up to seconds; zero without a rate.
+    /// The time that the rate alone takes for what goes beyond the burst, rounded up to seconds; zero
+    /// without a rate.
     fn least(&self) -> Duration {
-        let seconds = self.rate_per_s.map_or(0.0, |rate| (self.operations as f64 / rate).ceil());
+        let waits = self.operations.saturating_sub(self.burst) as f64;
+        let seconds = self.rate_per_s.map_or(0.0, |rate| (waits / rate).ceil());
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 }

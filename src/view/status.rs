@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::terminal::Style;
-use super::words::{cell, count, counted, printable, rate, shown, span, wrap};
+use super::words::{cell, count, counted, printable, rate, shown, span, verified, wrap};
 use crate::domain::{ErrorClass, Status};
 use crate::record::{Overview, RunState, ServerOverview};
 
@@ -73,6 +73,7 @@ pub fn status_line(status: &RunStatus) -> String {
     if overview.left > 0 {
         parts.push(to_go(overview));
     }
+    parts.extend(taken_back(overview));
     if overview.state.is_live() {
         parts.push(rate(overview.rate_per_s));
         parts.extend(overview.time_left.map(|left| format!("{} left", span(left))));
@@ -102,6 +103,14 @@ pub fn status(status: &RunStatus, style: Style, width: Width) -> String {
         to_do(item, width).iter().for_each(|text| line(text));
     }
     line(&wrapped(&about(&status.about, &status.overview), 2, width));
+    for undo in &status.overview.undone {
+        let (by, number) = (quote(undo.by.as_ref()), counted(undo.operations, "operation", "operations"));
+        line(&wrapped(
+            &format!("taken back by {by}: {number}; how that went: mailsweep status {by}"),
+            2,
+            width,
+        ));
+    }
     servers(&status.overview.servers, width).iter().for_each(|text| line(text));
     out
 }
@@ -117,6 +126,10 @@ fn so_far(overview: &Overview) -> String {
         .map(|(status, number)| match status {
             // Of what has ended, the others of these are left.
             Status::NotAttempted if *number == excluded => format!("left out {}", count(*number)),
+            Status::Ok => match verified(*number, overview.verified) {
+                Some(verified) => format!("ok {} ({verified})", count(*number)),
+                None => format!("ok {}", count(*number)),
+            },
             status => format!("{} {}", status.word(), count(*number)),
         })
         .collect();
@@ -125,6 +138,12 @@ fn so_far(overview: &Overview) -> String {
         out.push_str(&counts.join(", "));
     }
     out
+}
+
+/// What is no longer to be as the run has made it.
+fn taken_back(overview: &Overview) -> Option<String> {
+    let number: u64 = overview.undone.iter().map(|undo| undo.operations).sum();
+    (number > 0).then(|| format!("{} taken back by a later run", count(number)))
 }
 
 fn to_go(overview: &Overview) -> String {
@@ -287,12 +306,10 @@ pub struct RunLine {
 fn of_list(overview: &Overview) -> String {
     let all = so_far(overview);
     let counts = all.split_once("%: ").map_or("", |(_, counts)| counts);
-    match (counts, overview.left) {
-        ("", 0) => "nothing to do".to_owned(),
-        (counts, 0) => counts.to_owned(),
-        ("", left) => format!("{} to go", count(left)),
-        (counts, left) => format!("{counts}; {} to go", count(left)),
-    }
+    let counts = Some(counts.to_owned()).filter(|counts| !counts.is_empty());
+    let left = (overview.left > 0).then(|| format!("{} to go", count(overview.left)));
+    let parts: Vec<String> = [counts, left, taken_back(overview)].into_iter().flatten().collect();
+    if parts.is_empty() { "nothing to do".to_owned() } else { parts.join("; ") }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What is said when a session has ended: how it went, why not better, where everything is, and
 //! what to type next. The last line is the command, since that is what the eye finds first.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::record::{ChannelFigures, Summary};
 
 use super::guidance::guidance;
 use super::terminal::Style;
-use super::words::{count, counted, printable, shown, span, wrap};
+use super::words::{count, counted, printable, shown, span, verified, wrap};
 use crate::domain::quote;
 
 /// What the closing text says beyond the figures.
@@ -21,10 +22,14 @@ pub struct Closing {
     pub failures_in_all: u64,
     /// What was written, by what it is: `("results", "…/results.csv")`.
     pub files: Vec<(String, PathBuf)>,
+    /// What is of use from now on, and what to type for it: `("take it back", "mailsweep undo …")`.
+    pub later: Vec<(&'static str, String)>,
     /// What to type to go on, quoted for the shell (see [`command`](super::command)).
     pub resume_command: Option<String>,
     /// Why the run ended before its work did.
     pub stopped_because: Option<String>,
+    /// How many operations of each class were not attempted.
+    pub left: BTreeMap<ErrorClass, u64>,
     /// Error classes that counted for nothing.
     pub tolerated: Classes,
     /// Servers that nothing more was sent to, and why.
@@ -74,7 +79,10 @@ pub fn summary(summary: &Summary, closing: &Closing, style: Style, width: usize)
     }
     let wide = summary.counts.values().map(|n| count(*n).len()).max().unwrap_or(0);
     for (status, number) in &summary.counts {
-        let text = format!("  {status:<13}  {:>wide$}", count(*number));
+        let mut text = format!("  {status:<13}  {:>wide$}", count(*number));
+        if let Some(verified) = verified(*number, summary.verified).filter(|_| *status == Status::Ok) {
+            text.push_str(&format!("  {verified} by a reading afterwards"));
+        }
         line(if status.is_good() { text } else { style.yellow(&text) });
     }
     for (channel, figures) in summary.channels.iter().filter(|(_, figures)| figures.operations > 1) {
@@ -93,7 +101,10 @@ pub fn summary(summary: &Summary, closing: &Closing, style: Style, width: usize)
     if !summary.error_classes.is_empty() {
         line(style.bold("Why:"));
         for (class, number) in by_number(summary) {
-            let text = guidance(class);
+            let mut text = guidance(class);
+            if closing.left.get(&class) == Some(&number) {
+                text = text.of_left();
+            }
             let then =
                 if closing.tolerated.has(Some(class)) { "tolerated".to_owned() } else { text.advice(class) };
             line(wrap(&format!("  {} {class}: {}; {then}", count(number), text.meaning), 4, width));
@@ -120,6 +131,13 @@ pub fn summary(summary: &Summary, closing: &Closing, style: Style, width: usize)
     }
     if let Some(chain) = chain(summary) {
         line(wrap(&format!("Chain hash, for the ticket (audit --expect): {chain}"), 2, width));
+    }
+    if !closing.later.is_empty() {
+        line(style.bold("Later:"));
+        let wide = closing.later.iter().map(|(what, _)| what.len()).max().unwrap_or(0);
+        for (what, command) in &closing.later {
+            line(format!("  {what:<wide$}  {}", printable(command)));
+        }
     }
     if let Some(command) = &closing.resume_command {
         let when = if closing.halted.is_empty() { "To go on:" } else { "Once that is mended, to go on:" };

@@ -21,6 +21,8 @@ pub struct VerifyView {
     pub unread: u64,
     /// Operations that were taken back, and are passed over.
     pub undone: u64,
+    /// The runs that take these back, by name.
+    pub undone_by: Vec<String>,
     /// The first that do not hold, or could not be read.
     pub lines: Vec<String>,
     /// Where all of them stand.
@@ -33,7 +35,7 @@ impl VerifyView {
         serde_json::json!({
             "run": self.run, "exit_code": exit_code, "operations": self.holds + self.lacks + self.unread,
             "at": self.at, "hold": self.holds, "no_longer": self.lacks, "unknown": self.unread,
-            "undone": self.undone, "file": self.path,
+            "undone": self.undone, "undone_by": self.undone_by, "file": self.path,
         })
     }
 
@@ -66,6 +68,11 @@ pub fn verified(view: &VerifyView, style: Style, width: usize) -> String {
     let more = (view.lacks + view.unread).saturating_sub(view.lines.len() as u64);
     if more > 0 {
         out.push_str(&format!("  and {} more\n", count(more)));
+    }
+    for by in &view.undone_by {
+        let by = quote(by.as_ref());
+        out.push_str(&wrap(&format!("Taken back by {by}; does that hold? mailsweep verify {by}"), 2, width));
+        out.push('\n');
     }
     if let Some(path) = &view.path {
         out.push_str(&format!("In detail: {}\n", quote(path.as_os_str())));

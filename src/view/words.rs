@@ -17,6 +17,16 @@ pub fn count(number: u64) -> String {
     out
 }
 
+/// How many of those that the servers accepted a reading has shown to hold; nothing where none was
+/// read.
+pub(super) fn verified(ok: u64, verified: u64) -> Option<String> {
+    match verified {
+        0 => None,
+        all if all == ok => Some("all verified".to_owned()),
+        some => Some(format!("{} verified", count(some))),
+    }
+}
+
 /// `1 row`, `2 rows`.
 pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { many })

@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, ValueEnum};
+
+use crate::domain::ErrorClass;
 
 #[derive(Debug, Args)]
 pub struct HelpArgs {
-    /// A command, or `errors` for what each error class means and what to do about it.
-    #[arg(value_name = "COMMAND", value_parser = PossibleValuesParser::new(TOPICS))]
+    /// A command; `errors` for what each error class means and what to do about it, or one of these classes.
+    #[arg(value_name = "COMMAND", value_parser = PossibleValuesParser::new(topics()))]
     pub topic: Option<String>,
 }
 
@@ -36,6 +38,12 @@ const TOPICS: [&str; 18] = [
     "man",
     "help",
 ];
+
+/// The same, and the classes, which are not listed with them.
+fn topics() -> Vec<PossibleValue> {
+    let classes = ErrorClass::ALL.iter().map(|class| PossibleValue::new(class.word()).hide(true));
+    TOPICS.into_iter().map(PossibleValue::new).chain(classes).collect()
+}
 
 #[derive(Debug, Args)]
 #[command(after_help = COMPLETIONS_NOTES)]

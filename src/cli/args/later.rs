@@ -58,6 +58,10 @@ pub struct UndoArgs {
     #[arg(long, help_heading = "Undo")]
     pub release_held: bool,
 
+    /// Only show what would be put back, from the run's record alone: no connection, no credential, no run.
+    #[arg(long, help_heading = "Undo")]
+    pub dry_run: bool,
+
     #[command(flatten)]
     pub who: WhoArgs,
 
@@ -101,5 +105,6 @@ before for other reasons stays. It is a run of its own: it can be resumed, verif
 so already is unchanged; where nobody knows what was before, it is blocked (no_prior_state).
 
 Examples:
+  mailsweep undo mailsweep-runs/20261123T204334Z-breach --dry-run
   mailsweep undo mailsweep-runs/20261123T204334Z-breach
   mailsweep undo mailsweep-runs/20261123T204334Z-breach --only changed-passwords.txt";

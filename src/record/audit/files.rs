@@ -169,7 +169,10 @@ impl Evidence<'_> {
         };
         let expected = self.vouched(anew).zip(anew).and_then(|(end, anew)| {
             let (run_id, sessions) = (&self.facts.run_id, followed.sessions.clone());
-            self.material(|material| summary::anew(self.dir, run_id, &material, anew, end, sessions))
+            let mut summary =
+                self.material(|material| summary::anew(self.dir, run_id, &material, anew, end, sessions))?;
+            summary.undone = followed.ledger.as_ref()?.undone_with(&followed.notes);
+            Some(summary)
         });
         self.remembered.judge(self.dir, followed, expected.as_ref())
     }

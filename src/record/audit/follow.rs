@@ -10,7 +10,7 @@ use std::io;
 
 use super::super::entry::{Entry, Stamp};
 use super::super::journal::{self, Chain, ReadError, Tail, Torn};
-use super::super::ledger::Ledger;
+use super::super::ledger::{Ledger, Undo};
 use super::super::look::{check, note};
 use super::super::summary::SessionFigures;
 use crate::job::Job;
@@ -26,6 +26,8 @@ pub(super) struct Followed {
     pub(super) behind: u64,
     /// Where the operations stand, as the results have it; none without a job.
     pub(super) ledger: Option<Ledger>,
+    /// What was noted behind the end about runs that take it back.
+    pub(super) notes: Vec<Undo>,
     /// Whether a process was at work on it.
     pub(super) is_in_use: bool,
     /// Why it was followed no further than this.
@@ -89,6 +91,7 @@ pub(super) fn follow(file: &File, seed: Chain, job: Option<&Job>, wanted: Wanted
             end: None,
             behind: 0,
             ledger: job.map(Ledger::new),
+            notes: Vec::new(),
             is_in_use,
             stop: None,
             met: None,
@@ -111,7 +114,12 @@ pub(super) fn follow(file: &File, seed: Chain, job: Option<&Job>, wanted: Wanted
         Err(ReadError::Damaged { .. }) => read(),
         found => found,
     };
-    let mut followed = follower.followed;
+    let Follower { mut followed, held_back, .. } = follower;
+    let notes = held_back.into_iter().filter_map(|(entry, _)| match entry {
+        Entry::Undone { by, dir, ops, .. } => Some(Undo { by, dir, ops }),
+        _ => None,
+    });
+    followed.notes = notes.collect();
     followed.stop = match found {
         Ok(None) => None,
         Ok(Some(torn)) => Some(Stop::Torn { line: followed.lines + 1, torn }),

@@ -8,7 +8,7 @@ fn row(server: &str, account: Option<&str>, action: Action, channel: Channel, op
 }
 
 fn limit(server: &str, rate_per_s: Option<f64>, jobs: u64, operations: u64) -> ServerLimits {
-    ServerLimits { server: server.into(), rate_per_s, jobs, operations }
+    ServerLimits { server: server.into(), rate_per_s, burst: 2, jobs, operations }
 }
 
 fn example() -> Preview {
@@ -137,15 +137,17 @@ fn limits_that_differ_stand_apart_with_the_slowest_first() {
     assert_eq!(
         lines,
         [
-            "web02: at most 0.5/s, 1 at a time: at least 3m 20s if every operation needs its call",
+            "web02: at most 0.5/s, 1 at a time: at least 3m 16s if every operation needs its call",
             "web03: at most 250/s, 2 at a time: at least 1s if every operation needs its call",
             "web01: no limit on the rate, 8 at a time",
         ]
     );
     assert_eq!(
-        limits(&[limit("a", Some(10.0), 4, 1)]),
+        limits(&[limit("a", Some(10.0), 4, 3)]),
         ["At most 10/s, 4 at a time: at least 1s if every operation needs its call"]
     );
+    let at_once = [ServerLimits { burst: 50, ..limit("a", Some(10.0), 4, 50) }];
+    assert_eq!(limits(&at_once), ["At most 10/s, 4 at a time"], "the burst needs no time");
     assert_eq!(limits(&[limit("a", Some(0.0), 4, 1)]).len(), 1, "a rate of nothing is no panic");
 }
 

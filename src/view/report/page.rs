@@ -178,7 +178,10 @@ impl Page {
             reasons: by_number(summary)
                 .into_iter()
                 .map(|(class, number)| {
-                    let text = guidance(class);
+                    let mut text = guidance(class);
+                    if tally.left_classes.get(&class) == Some(&number) {
+                        text = text.of_left();
+                    }
                     Why {
                         class,
                         operations: count(number),
@@ -239,6 +242,7 @@ fn verdict(report: &Report<'_>) -> Verdict {
         let below = if other > 0 { " Below is which, and why." } else { "" };
         format!("{operations}: {} as wanted, {} not{left_out}.{below}", count(good), count(other))
     };
+    let sentence = [sentence, proof(summary)].join("");
     let (tone, headline) = if facts.dry_run {
         ("plain", "Rehearsal".to_owned())
     } else if !report.has_ended() {
@@ -252,6 +256,23 @@ fn verdict(report: &Report<'_>) -> Verdict {
         (tone, headline(summary.exit_code).to_owned())
     };
     Verdict { tone, headline, sentence }
+}
+
+/// How much of what the servers accepted was seen to hold.
+fn proof(summary: &Summary) -> String {
+    let accepted = summary.counts.get(&Status::Ok).copied().unwrap_or(0);
+    match (accepted, summary.verified) {
+        (0, _) => String::new(),
+        (_, 0) => " What the servers accepted was not read again afterwards.".to_owned(),
+        (all, seen) if all == seen => {
+            " A reading of the mailboxes afterwards showed that everything that was changed holds.".to_owned()
+        }
+        (all, seen) => format!(
+            " Of the {} that the servers accepted, a reading afterwards showed that {} hold; the others were not read.",
+            count(all),
+            count(seen)
+        ),
+    }
 }
 
 fn tiles(report: &Report<'_>) -> Vec<Tile> {

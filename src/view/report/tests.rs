@@ -291,7 +291,7 @@ fn what_was_left_out_on_purpose_is_no_failure() {
         }));
     }
     let page = page(&run);
-    assert!(page.contains("3 operations: 1 as wanted, 0 not, 2 left out on purpose.<"), "{page}");
+    assert!(page.contains("3 operations: 1 as wanted, 0 not, 2 left out on purpose. What the servers accepted was not read again afterwards.<"), "{page}");
     assert!(page.contains("There are none.") && !page.contains("Not as wanted"));
     assert!(page.contains(">of 1 (100 %)<"));
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::record::{Halt, Stamp};
+use crate::record::{Halt, Stamp, UndoneFigures};
 
 fn server(name: &str, operations: u64, done: u64) -> ServerOverview {
     ServerOverview {
@@ -31,12 +31,14 @@ fn example() -> RunStatus {
         held_up: 4_990,
         waiting: 7_660,
         counts: [(Status::Ok, 12_307), (Status::Failed, 40), (Status::NotAttempted, 3)].into(),
+        verified: 12_000,
         classes: [(ErrorClass::NoSuchMailbox, 40), (ErrorClass::Excluded, 3)].into(),
         left_classes: Default::default(),
         rate_per_s: 9.84,
         time_left: Some(Duration::from_secs(778)),
         last_sign: Some(Stamp(1_795_460_400_123)),
         stopped_because: None,
+        undone: Vec::new(),
         servers,
     };
     let about = RunAbout {
@@ -66,7 +68,7 @@ fn example() -> RunStatus {
 #[test]
 fn into_a_pipe_each_thing_is_one_line_and_the_first_says_it_all() {
     let text = "\
-running: 12,350 of 25,000 done, 49%: ok 12,307, failed 40, left out 3; 12,650 to go, 4,990 of them held up; \
+running: 12,350 of 25,000 done, 49%: ok 12,307 (12,000 verified), failed 40, left out 3; 12,650 to go, 4,990 of them held up; \
 9.8/s; 12m 58s left; 2 things wait for you
 - web03 halted at 2026-11-23T19:00:05Z: token refused. Put a new token of root into \
 /etc/mailsweep/web03.token, when the run has ended: mailsweep resume 'my runs/20261123T190000Z-leak'
@@ -85,8 +87,9 @@ fn at_a_terminal_lines_fit_and_a_command_stays_whole() {
     let mut example = example();
     example.about.path = "runs/leak".into();
     let text = "\
-running: 12,350 of 25,000 done, 49%: ok 12,307, failed 40, left out 3; 12,650 to
-  go, 4,990 of them held up; 9.8/s; 12m 58s left; 2 things wait for you
+running: 12,350 of 25,000 done, 49%: ok 12,307 (12,000 verified), failed 40,
+  left out 3; 12,650 to go, 4,990 of them held up; 9.8/s; 12m 58s left; 2 things
+  wait for you
 - web03 halted at 2026-11-23T19:00:05Z: token refused. Put a new token of root
   into /etc/mailsweep/web03.token, when the run has ended:
     mailsweep resume 'my runs/20261123T190000Z-leak'
@@ -160,6 +163,32 @@ fn foreign_text_cannot_move_the_cursor_or_begin_a_line() {
 }
 
 #[test]
+fn a_run_that_was_taken_back_says_so_and_by_which() {
+    let mut example = example();
+    example.to_do.clear();
+    example.overview = Overview {
+        state: RunState::Finished,
+        operations: 10,
+        done: 10,
+        left: 0,
+        counts: [(Status::Ok, 10)].into(),
+        verified: 10,
+        undone: vec![UndoneFigures { by: "later undo".into(), operations: 8 }],
+        servers: Vec::new(),
+        ..example.overview
+    };
+    let text = status(&example, Style::PLAIN, None);
+    let first = "finished: 10 of 10 done, 100%: ok 10 (all verified); 8 taken back by a later run; nothing waits \
+                 for you\n";
+    assert!(text.starts_with(first), "{text}");
+    let last = "\ntaken back by 'later undo': 8 operations; how that went: mailsweep status 'later undo'\n";
+    assert!(text.ends_with(last), "{text}");
+    let line = RunLine { about: example.about, overview: Some(example.overview), fault: None };
+    let list = runs(&[line], Style::PLAIN, None);
+    assert!(list.ends_with("  ok 10 (all verified); 8 taken back by a later run\n"), "{list}");
+}
+
+#[test]
 fn runs_are_a_table_without_columns_that_say_nothing() {
     let example = example();
     let line = |state, ticket: Option<&str>| {
@@ -170,8 +199,8 @@ fn runs_are_a_table_without_columns_that_say_nothing() {
     let odd = RunLine { about, overview: None, fault: Some("odd is not a run's".into()) };
     let text = "\
 RUN                    STATE       OPERATOR  TICKET    COUNTS
-20261123T190000Z-leak  running     anna      INC-4711  ok 12,307, failed 40, left out 3; 12,650 to go
-20261123T190000Z-leak  killed      anna      -         ok 12,307, failed 40, left out 3; 12,650 to go
+20261123T190000Z-leak  running     anna      INC-4711  ok 12,307 (12,000 verified), failed 40, left out 3; 12,650 to go
+20261123T190000Z-leak  killed      anna      -         ok 12,307 (12,000 verified), failed 40, left out 3; 12,650 to go
 odd                    unreadable            -         odd is not a run's
 ";
     let list = [line(RunState::Running, Some("INC-4711")), line(RunState::Killed, None), odd.clone()];

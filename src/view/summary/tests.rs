@@ -23,9 +23,11 @@ fn example() -> (Summary, Closing) {
         ended_at: "2026-08-01T12:41:40.000Z".into(),
         operations: 25_000,
         counts: [(Status::Ok, 24_100), (Status::Unchanged, 748), (Status::Failed, 152)].into(),
+        verified: 24_100,
         error_classes: [(ErrorClass::NoSuchMailbox, 150), (ErrorClass::Timeout, 2)].into(),
         channels: Default::default(),
         sessions_ended: None,
+        undone: Vec::new(),
         servers: Vec::new(),
         sessions: Vec::new(),
         chain: None,
@@ -40,8 +42,10 @@ fn example() -> (Summary, Closing) {
             ("results".into(), "my runs/leak/results.csv".into()),
             ("unfinished".into(), "my runs/leak/unfinished.csv".into()),
         ],
+        later: vec![("take it back", "mailsweep undo 'my  runs/leak'".into())],
         resume_command: Some("mailsweep resume 'my  runs/leak' --retry-failed".into()),
         stopped_because: None,
+        left: Default::default(),
         tolerated: Classes::NONE,
         halted: vec![("web02".into(), "401: token refused".into())],
         elapsed: Duration::from_secs(2500),
@@ -54,7 +58,7 @@ fn the_closing_text_says_how_why_where_and_what_next() {
     let (figures, closing) = example();
     let text = "\
 Finished, not all of it well (exit code 1) after 41m 40s: 25,000 operations
-  ok             24,100
+  ok             24,100  all verified by a reading afterwards
   unchanged         748
   failed            152
   web02 halted: 401: token refused
@@ -71,6 +75,8 @@ The first 2 of 152:
 Files:
   results     'my runs/leak/results.csv'
   unfinished  'my runs/leak/unfinished.csv'
+Later:
+  take it back  mailsweep undo 'my  runs/leak'
 Once that is mended, to go on:
   mailsweep resume 'my  runs/leak' --retry-failed
 ";
@@ -127,10 +133,19 @@ fn a_good_end_is_short() {
     figures.exit_code = 0;
     figures.operations = 1;
     figures.counts = [(Status::Ok, 1)].into();
+    figures.verified = 0;
     figures.error_classes.clear();
     let closing = Closing { elapsed: Duration::from_secs(3), ..Closing::default() };
     let text = summary(&figures, &closing, Style::PLAIN, 80);
     assert_eq!(text, "Done after 3s: 1 operation\n  ok             1\n");
+}
+
+#[test]
+fn what_was_not_attempted_needs_no_retry_flag() {
+    let (figures, mut closing) = example();
+    assert!(summary(&figures, &closing, Style::PLAIN, 200).contains("then resume with --retry timeout\n"));
+    closing.left = [(ErrorClass::Timeout, 2)].into();
+    assert!(summary(&figures, &closing, Style::PLAIN, 200).contains("a longer --timeout, then resume\n"));
 }
 
 #[test]
@@ -196,7 +211,7 @@ fn the_chain_hash_of_the_session_is_there_to_be_pasted() {
     figures.sessions = vec![session("f".repeat(32).as_str()), session(last)];
     let text = summary(&figures, &closing, Style::PLAIN, 80);
     assert!(
-        text.contains(&format!("Chain hash, for the ticket (audit --expect): {last}\nOnce that")),
+        text.contains(&format!("Chain hash, for the ticket (audit --expect): {last}\nLater:\n")),
         "{text}"
     );
     assert!(summary_quiet(&figures, &closing).contains(&format!("\nchain hash: {last}\nto go on:")));

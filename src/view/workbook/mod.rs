@@ -10,6 +10,7 @@ mod sheets;
 mod spoken;
 mod summary;
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -52,16 +53,22 @@ fn write(
     let columns: Vec<(&str, f64)> =
         OPERATIONS.iter().copied().chain(material.other_columns().map(|name| (name, 16.0))).collect();
     let mut sheets = Sheets::new(&mut book, &styles, "operations", &columns, rows_per_sheet);
-    material.tell(|line| operation(line, &mut sheets))?;
+    let mut undone = HashSet::new();
+    material.tell(|line| {
+        if let (Some(function), Some(_)) = (line.function, line.undone_by) {
+            undone.insert((line.mailbox.0, function.target().flag as u8));
+        }
+        operation(line, &mut sheets)
+    })?;
     sheets.finish()?;
     let mut sheets = Sheets::new(&mut book, &styles, "mailboxes", &MAILBOXES, rows_per_sheet);
-    mailboxes(report, material, &mut sheets)?;
+    mailboxes(report, material, &undone, &mut sheets)?;
     sheets.finish()?;
     book.save_to_writer(out).map_err(io::Error::other)
 }
 
 /// The columns of the operations, and how wide they are.
-const OPERATIONS: [(&str, f64); 17] = [
+const OPERATIONS: [(&str, f64); 18] = [
     ("Row", 8.0),
     ("Mailbox", 34.0),
     ("Action", 11.0),
@@ -79,6 +86,7 @@ const OPERATIONS: [(&str, f64); 17] = [
     ("Started (UTC)", 22.0),
     ("Ended (UTC)", 22.0),
     ("Duration (ms)", 14.0),
+    ("Taken back by", 30.0),
 ];
 
 fn operation(line: &Line<'_>, sheets: &mut Sheets<'_>) -> io::Result<()> {
@@ -103,6 +111,7 @@ fn operation(line: &Line<'_>, sheets: &mut Sheets<'_>) -> io::Result<()> {
         time(line.started),
         time(line.ended()),
         number(line.duration_ms),
+        Text(line.undone_by.unwrap_or_default()),
     ];
     sheets.row(own.into_iter().chain(line.others().map(Text)))
 }
@@ -121,21 +130,33 @@ const MAILBOXES: [(&str, f64); 10] = [
     ("To be read out", 100.0),
 ];
 
-fn mailboxes(report: &Report<'_>, material: &Material<'_>, sheets: &mut Sheets<'_>) -> io::Result<()> {
+/// Flags of mailboxes that a later run takes back, by their numbers.
+type Undone = HashSet<(u32, u8)>;
+
+fn mailboxes(
+    report: &Report<'_>,
+    material: &Material<'_>,
+    undone: &Undone,
+    sheets: &mut Sheets<'_>,
+) -> io::Result<()> {
     use Cell::Text;
     for (id, end) in report.tally.figures.mailboxes() {
         let Some(extent) = end.extent() else { continue };
         let (server, account) = material.place(id);
-        let words = spoken::spoken(end);
+        let is_undone = |flag: Flag| undone.contains(&(id.0, flag as u8));
+        let words = spoken::spoken(end, is_undone);
+        let flag = |flag| if is_undone(flag) { "taken back" } else { word(end, flag) };
         sheets.row([
             Text(report.mailboxes.get(id)),
             Text(server),
             Text(account),
-            Text(flag(end, Flag::Login)),
-            Text(flag(end, Flag::Incoming)),
-            Text(flag(end, Flag::Outgoing)),
-            Text(flag(end, Flag::Held)),
+            Text(flag(Flag::Login)),
+            Text(flag(Flag::Incoming)),
+            Text(flag(Flag::Outgoing)),
+            Text(flag(Flag::Held)),
             Text(match extent {
+                _ if end.marks().all(|(flag, _)| is_undone(flag)) => "taken back",
+                _ if end.marks().any(|(flag, _)| is_undone(flag)) => "partly taken back",
                 Extent::Whole => "yes",
                 Extent::Partly => "partly",
                 Extent::Unclear => "not known",
@@ -148,7 +169,7 @@ fn mailboxes(report: &Report<'_>, material: &Material<'_>, sheets: &mut Sheets<'
     Ok(())
 }
 
-fn flag(end: &MailboxEnd, flag: Flag) -> &'static str {
+fn word(end: &MailboxEnd, flag: Flag) -> &'static str {
     let Some(mark) = end.mark(flag) else { return "" };
     match (mark.stage, flag, mark.on) {
         (Stage::Done, Flag::Held, true) => "held",

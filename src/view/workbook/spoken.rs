@@ -4,8 +4,9 @@
 use crate::domain::{ErrorClass, Flag};
 use crate::record::{MailboxEnd, Mark, Stage};
 
-/// The sentences for a mailbox.
-pub fn spoken(end: &MailboxEnd) -> String {
+/// The sentences for a mailbox. What a later run takes back is not told as if it stood; how that went
+/// is told by that run's own workbook.
+pub fn spoken(end: &MailboxEnd, is_undone: impl Fn(Flag) -> bool) -> String {
     let since = end.since().map(|at| {
         let text = at.to_string();
         let (day, time) = text.split_once('T').unwrap_or((&text, ""));
@@ -16,6 +17,7 @@ pub fn spoken(end: &MailboxEnd) -> String {
         let done: Vec<&str> = end
             .marks()
             .filter(|(flag, mark)| mark.stage == Stage::Done && state_of(*flag, *mark) == state)
+            .filter(|(flag, _)| !is_undone(*flag))
             .map(|(flag, _)| way(flag))
             .collect();
         let verb = match (done.len(), &since) {
@@ -28,7 +30,16 @@ pub fn spoken(end: &MailboxEnd) -> String {
         let since = since.as_deref().map(|since| format!(" since {since}")).unwrap_or_default();
         sentences.push(format!("{} {verb} {state}{since}.", sentence_case(&joined(&done))));
     }
-    let lacking = |stage| end.marks().filter(move |(_, mark)| mark.stage == stage);
+    let undone: Vec<&str> =
+        end.marks().filter(|(flag, _)| is_undone(*flag)).map(|(flag, _)| way(flag)).collect();
+    if !undone.is_empty() {
+        sentences.push(format!(
+            "What was done about {} has been taken back later, so it is to be as it was before.",
+            joined(&undone)
+        ));
+    }
+    let is_undone = &is_undone;
+    let lacking = |stage| end.marks().filter(move |(flag, mark)| mark.stage == stage && !is_undone(*flag));
     for (flag, mark) in lacking(Stage::Undone) {
         let (what, state, because) = (sentence_case(way(flag)), state_of(flag, mark), because_of(mark));
         sentences.push(format!("{what} was to be {state}, and was not{because}."));

@@ -4,6 +4,7 @@ use calamine::{Data, Reader, Xlsx};
 
 use super::*;
 use crate::domain::Status;
+use crate::record::Entry;
 use crate::view::made_up_tests::MadeUp;
 
 fn book(run: &MadeUp, rows_per_sheet: u32) -> Xlsx<Cursor<Vec<u8>>> {
@@ -76,6 +77,31 @@ fn a_full_sheet_is_followed_by_another_with_the_same_header() {
     assert!(sheets.iter().all(|rows| rows[0] == sheets[0][0]), "each has the header");
     let mailboxes: Vec<&str> = sheets.iter().flat_map(|rows| &rows[1..]).map(|row| text(&row[1])).collect();
     assert_eq!(mailboxes, (0..7).map(|i| format!("u{i}@example.com")).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_later_run_takes_back_is_not_told_as_if_it_stood() {
+    let mut run = MadeUp::new("a@example.com,suspend,login+outgoing,1\nb@example.com,suspend,login,1\n");
+    (0..3).for_each(|op| run.ends(op, 1000, Status::Ok, None, ""));
+    run.note(Entry::Undone { at: Stamp(0), by: "later-run".into(), dir: String::new(), ops: vec![(1, 2)] });
+    let mut book = book(&run, ROWS_PER_SHEET);
+    let rows = sheet(&mut book, "operations");
+    let column = rows[0].iter().position(|name| text(name) == "Taken back by").unwrap();
+    let by: Vec<&str> = rows[1..].iter().map(|row| text(&row[column])).collect();
+    assert_eq!(by, ["", "later-run", "later-run"]);
+    let rows = sheet(&mut book, "mailboxes");
+    let told: Vec<[&str; 4]> =
+        rows[1..].iter().map(|r| [3, 5, 7, 9].map(|column| text(&r[column]))).collect();
+    let since = "Logging in has been shut since 2026-11-23 19:00 UTC.";
+    let undone = |what| {
+        format!("What was done about {what} has been taken back later, so it is to be as it was before.")
+    };
+    let (first, second) = (format!("{since} {}", undone("sending mail")), undone("logging in"));
+    let expected = [
+        ["shut", "taken back", "partly taken back", first.as_str()],
+        ["taken back", "", "taken back", second.as_str()],
+    ];
+    assert_eq!(told, expected);
 }
 
 #[test]
