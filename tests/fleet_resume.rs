@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use fleet::{called, cpanel, logins, many, misbehaving, serve, serve_slowly, whm};
 use mailsweep::sandbox::{Fault, Rule, Sandbox, Script};
-use support::{ENDED, Place, assert_rate_is_kept, expect, stderr};
+use support::{ENDED, Place, assert_rate_is_kept, expect, job, server, stderr};
 
 const IN_USE: &str = "not_attempted/server_in_use";
 const EXCLUDED: &str = "not_attempted/excluded";
@@ -445,5 +445,25 @@ fn a_fleet_killed_at_random_moments_and_resumed_ends_like_an_unbroken_one() {
         for server in &servers {
             assert!(server.world().mailboxes().all(|(_, _, state)| state.flags.login), "seed {seed}");
         }
+    }
+}
+
+#[test]
+fn what_a_bar_keeps_from_the_only_account_is_left_for_the_credential() {
+    let place = Place::new();
+    place.write("job.csv", job(1));
+    let sandbox = server(1, 0, Script::default());
+    let run = |into: &str| {
+        let mut command =
+            place.mailsweep(&["run", "job.csv", "--server", &sandbox.url(), "--user", "exampleu"]);
+        command.args(["--yes", "--run-dir", into]).env("MAILSWEEP_TOKEN", "a-wrong-one");
+        command
+    };
+    for into in ["first", "second", "third"] {
+        let before = sandbox.requests_seen();
+        let output = expect(run(into), 4);
+        assert!(place.column(into, "error_class").iter().all(|class| class == "auth"), "{into}");
+        assert!(stderr(&output).contains("put a new token"), "{}", stderr(&output));
+        assert_eq!(sandbox.requests_seen() == before, into == "third");
     }
 }

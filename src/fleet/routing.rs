@@ -263,7 +263,10 @@ impl<'a> Router<'a> {
     fn only_account(&self) -> Option<&str> {
         let [Server { logins, .. }] = self.fleet.servers.as_slice() else { return None };
         let [login] = logins.as_slice() else { return None };
-        let is_untold = login.domains.is_empty() && *self.list(0, 0) == Listed::NotAsked;
+        // What is halted before it could be asked is not silent about its domains: it was never to be
+        // asked for them, and what is left there is left for the halt's own reason.
+        let is_unasked = *self.list(0, 0) == Listed::NotAsked || self.heard[0].is_halted;
+        let is_untold = login.domains.is_empty() && is_unasked;
         login.account_name().filter(|_| is_untold && !self.heard[0].is_left_out)
     }
 
