@@ -25,7 +25,7 @@ fn what_is_tolerated_keeps_its_status_and_counts_for_nothing() {
     let facts: serde_json::Value = serde_json::from_str(&place.read("run/run.json")).unwrap();
     assert_eq!(facts["settings"]["tolerate"], serde_json::json!(["no_such_mailbox", "timeout"]));
     let told = stdout(&expect(place.mailsweep(&["status", "run"]), 0));
-    assert!(told.contains("ok 4, failed 2; nothing waits for you"), "{told}");
+    assert!(told.contains("ok 4 (all verified), failed 2; nothing waits for you"), "{told}");
 
     // A resume heeds it, and one that is told otherwise does not.
     expect(place.mailsweep(&["resume", "run", "-q"]), 0);

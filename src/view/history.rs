@@ -5,8 +5,10 @@ use crate::record::Deed;
 
 const HEADS: [&str; 9] =
     ["time", "action", "channel", "status", "server", "account", "operator", "ticket", "run"];
-/// No cell of the table is wider than this.
+/// No cell of the table is wider than this, but for the run: its name is what other commands take.
 const WIDEST: usize = 40;
+/// A run's name has no more.
+const LONGEST_NAME: usize = 255;
 /// The server's words are cut here.
 const MOST_CHARS: usize = 300;
 
@@ -17,7 +19,7 @@ pub fn history(deeds: &[Deed]) -> String {
         return String::new();
     }
     let mut rows: Vec<(Vec<String>, String)> = vec![(HEADS.map(str::to_owned).into(), "error".to_owned())];
-    rows.extend(deeds.iter().map(|deed| (deed.cells().map(|text| cell(&text, WIDEST)).into(), deed.words())));
+    rows.extend(deeds.iter().map(|deed| (deed.cells().into(), deed.words())));
     let wide = |column: usize| rows.iter().map(|(cells, _)| cells[column].chars().count()).max().unwrap_or(0);
     let wide: Vec<usize> = (0..HEADS.len()).map(wide).collect();
     let line = |(cells, words): &(Vec<String>, String)| {
@@ -36,7 +38,7 @@ impl Deed {
             (Some(status), Some(true)) => format!("{status} verified"),
             (Some(status), _) => status.to_string(),
         };
-        [
+        let told = [
             self.at.clone(),
             self.action.to_string(),
             self.channel.to_string(),
@@ -45,14 +47,16 @@ impl Deed {
             or_dash(&self.account),
             self.who(),
             or_dash(&self.ticket),
-            self.run.clone(),
-        ]
+        ];
+        let [at, action, channel, status, server, account, who, ticket] =
+            told.map(|text| cell(&text, WIDEST));
+        [at, action, channel, status, server, account, who, ticket, shown(&self.run, LONGEST_NAME)]
     }
 
     fn words(&self) -> String {
         let class = self.error_class.map(|class| class.to_string());
         let error = (!self.error.is_empty()).then(|| shown(&self.error, MOST_CHARS));
-        let undone = self.undone_by.as_ref().map(|run| format!("taken back by {}", shown(run, WIDEST)));
+        let undone = self.undone_by.as_ref().map(|run| format!("taken back by {}", shown(run, LONGEST_NAME)));
         let words: Vec<String> = [class, error, undone].into_iter().flatten().collect();
         words.join(": ")
     }

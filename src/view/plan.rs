@@ -88,10 +88,11 @@ fn table(rows: &[PlanRow], all: &PlanRow, style: Style, width: usize, out: &mut 
         let lengths = rows.iter().take(MOST_ROWS).map(|row| text(row).chars().count());
         lengths.max().unwrap_or(0).max(least)
     };
-    // Two names share what the numbers leave.
-    let most = (width.saturating_sub(FIXED_COLUMNS + 2) / 2).max(8);
-    let server = longest(|row| &row.server, 6).min(most);
-    let account = longest(|row| &row.account, 7).min(most);
+    // Two names share what the numbers leave; what one does not need, the other has.
+    let room = width.saturating_sub(FIXED_COLUMNS + 2);
+    let (server, account) = (longest(|row| &row.server, 6), longest(|row| &row.account, 7));
+    let most = |other: usize| room.saturating_sub(other).max(room / 2).max(8);
+    let (server, account) = (server.min(most(account)), account.min(most(server)));
     let line = |cells: [&str; 7]| {
         let [name, user, action, channel, changes, unchanged, cannot] = cells;
         format!(
