@@ -36,24 +36,41 @@ impl Secret {
     /// was sent. It is also found where it was wrapped into lines, or written as an address, a page
     /// or JSON have to write it.
     pub fn redact(&self, text: &str) -> String {
-        let letters: Vec<char> = self.expose().chars().filter(|c| !c.is_whitespace()).collect();
+        let letters = self.letters();
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
-        while let Some(first) = rest.chars().next() {
-            let length = if let Some(length) = length_of(&letters, rest) {
-                out.push_str(DOTS);
-                length
-            } else {
-                out.push(first);
-                first.len_utf8()
-            };
-            rest = &rest[length..];
+        while let Some((start, length)) = find(&letters, rest) {
+            out.push_str(&rest[..start]);
+            out.push_str(DOTS);
+            rest = &rest[start + length..];
         }
+        out.push_str(rest);
         out
+    }
+
+    /// Whether [`redact`](Self::redact) would cut something out.
+    pub fn is_in(&self, text: &str) -> bool {
+        // Asked of every name in a listing. No letter is written with less than a byte.
+        text.len() >= self.expose().chars().filter(|c| !c.is_whitespace()).count()
+            && find(&self.letters(), text).is_some()
+    }
+
+    fn letters(&self) -> Vec<char> {
+        self.expose().chars().filter(|c| !c.is_whitespace()).collect()
     }
 }
 
 const DOTS: &str = "•••";
+
+/// Where these letters are first spelled, and in how many bytes.
+fn find(letters: &[char], text: &str) -> Option<(usize, usize)> {
+    let mut buffer = [0; 4];
+    let first = letters.first()?.encode_utf8(&mut buffer).as_bytes()[0];
+    // However a letter is written, it begins with one of these bytes.
+    let begins = |byte: u8| byte == first || matches!(byte, b'%' | b'&' | b'\\');
+    let starts = text.bytes().enumerate().filter(|(_, byte)| begins(*byte)).map(|(start, _)| start);
+    starts.filter_map(|start| Some((start, length_of(letters, &text[start..])?))).next()
+}
 
 /// How many bytes at the start of the text spell these letters, in whatever way; `None` if none do.
 fn length_of(letters: &[char], text: &str) -> Option<usize> {
@@ -195,11 +212,13 @@ mod tests {
         ] {
             let told = secret.redact(&format!("<{text}> é"));
             assert!(told.ends_with("•••> é") && told.len() < 20, "{told}");
+            assert!(secret.is_in(text) && secret.is_in(&format!("<{text}> é")));
         }
         for text in
             ["", "Pa", "Pa\"s<w&r>d+/ %41'", "%", "&", "&;", "\\", "\\u00", "%c3", "&#xffffffff;", "&#1é;"]
         {
             assert_eq!(secret.redact(text), text);
+            assert!(!secret.is_in(text), "{text}");
         }
     }
 }
