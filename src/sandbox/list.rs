@@ -9,7 +9,7 @@
 //! `domain`, `email` and `maxaccounts` are heeded. `regex` is not: a server's filter may return
 //! neighbours, and this one returns them all.
 
-use super::answer::quote;
+use super::answer::{quote, quote_inside};
 use super::asked::Call;
 use super::world::{AccountId, MailboxState, SlotId, World};
 use crate::domain::Flags;
@@ -211,10 +211,12 @@ impl Rows {
         }
     }
 
+    /// A key, of which there is none that would have to be escaped.
     fn key(&mut self, key: &str) {
         self.comma();
-        quote(key, &mut self.json);
-        self.json.push(b':');
+        self.json.push(b'"');
+        self.json.extend_from_slice(key.as_bytes());
+        self.json.extend_from_slice(b"\":");
     }
 
     /// A field whose value is JSON as it is.
@@ -229,12 +231,12 @@ impl Rows {
     }
 
     fn address(&mut self, key: &str, name: &str, domain: &str) {
-        self.text(key, name);
-        self.json.pop();
+        self.key(key);
+        self.json.push(b'"');
+        quote_inside(name, &mut self.json);
         self.json.push(b'@');
-        let start = self.json.len();
-        quote(domain, &mut self.json);
-        self.json.remove(start);
+        quote_inside(domain, &mut self.json);
+        self.json.push(b'"');
     }
 
     fn restrictions(&mut self, MailboxState { flags, .. }: MailboxState, manner: Manner) {
