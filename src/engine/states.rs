@@ -97,15 +97,20 @@ impl<'a> States<'a> {
         mailboxes: &[MailboxId],
         list: impl Iterator<Item = (String, State)>,
     ) -> Vec<(MailboxId, State)> {
-        let mut wanted: HashMap<&str, Vec<usize>> = HashMap::with_capacity(mailboxes.len());
+        // Where each address stands, and for each place the one before it of the same address:
+        // rows may name one with a server and without.
+        let mut last = hashbrown::HashMap::<&str, usize>::with_capacity(mailboxes.len());
+        let mut before = vec![None; mailboxes.len()];
         for (place, mailbox) in mailboxes.iter().enumerate() {
-            wanted.entry(self.job.mailboxes.get(*mailbox)).or_default().push(place);
+            before[place] = last.insert(self.job.mailboxes.get(*mailbox), place);
         }
         let mut found: Vec<_> = mailboxes.iter().map(|mailbox| (*mailbox, State::ABSENT)).collect();
         for (address, state) in list {
-            for place in wanted.get(address.as_str()).into_iter().flatten() {
-                let known = &mut found[*place].1;
+            let mut at = last.get(address.as_str()).copied();
+            while let Some(place) = at {
+                let known = &mut found[place].1;
                 *known = if *known == State::ABSENT { state } else { agreed(*known, state) };
+                at = before[place];
             }
         }
         found
