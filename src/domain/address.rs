@@ -27,6 +27,11 @@ impl Mailbox {
         &self.0
     }
 
+    /// The address as text of its own.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+
     /// What stands before the `@`.
     pub fn local(&self) -> &str {
         self.0.split_once('@').map_or("", |(local, _)| local)

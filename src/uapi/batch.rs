@@ -6,13 +6,14 @@
 //! are told apart by their place alone; wherever the places cannot be trusted, no call counts as
 //! answered, and each is asked for again by itself.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::endpoint::Api;
+use super::json::{Json, Key, parse};
 use super::reading::as_account;
 use super::transport::Verdict;
 use super::verdict::rejected;
-use super::wire::{Envelope, Expected, envelope, parse};
+use super::wire::{Envelope, Expected, envelope};
 use crate::domain::Function;
 
 /// One call of a batch.
@@ -81,9 +82,9 @@ pub fn items(api: Api, body: &[u8], sent: usize) -> Option<Items> {
 }
 
 /// `Batch::strict`: all were run if its `status` is 1, else those up to the first failure.
-fn strict(body: &Value, sent: usize) -> Option<Items> {
-    let outer = match body.get("result") {
-        Some(inner) if inner.get("status").is_some() => inner,
+fn strict(body: &Json<'_>, sent: usize) -> Option<Items> {
+    let outer = match body.get(Key::Result) {
+        Some(inner) if inner.get(Key::Status).is_some() => inner,
         _ => body,
     };
     let (is_success, words) = match envelope(&outer_alone(outer), Expected::Uapi) {
@@ -91,7 +92,7 @@ fn strict(body: &Value, sent: usize) -> Option<Items> {
         Envelope::Failure(words) => (false, words),
         Envelope::Alien => return None,
     };
-    let answers = outer.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let answers = outer.get(Key::Data).and_then(Json::as_list).unwrap_or_default();
     let mut verdicts: Vec<Option<Verdict>> = answers.iter().map(verdict).collect();
     let fits = if is_success { verdicts.len() == sent } else { verdicts.len() <= sent };
     if !fits || verdicts.contains(&None) {
@@ -112,20 +113,22 @@ fn strict(body: &Value, sent: usize) -> Option<Items> {
 }
 
 /// An envelope without what it holds, which has envelopes of its own.
-fn outer_alone(outer: &Value) -> Value {
-    json!({ "status": outer.get("status"), "errors": outer.get("errors"), "messages": outer.get("messages") })
+fn outer_alone<'a>(outer: &Json<'a>) -> Json<'a> {
+    let kept = [Key::Status, Key::Errors, Key::Messages];
+    Json::Object(kept.into_iter().map(|key| (key, outer.at(key).clone())).collect())
 }
 
 /// WHM's `batch` goes on after a failure, so there is an answer for each call or the places say nothing.
-fn whm(body: &Value, sent: usize) -> Option<Items> {
-    let outer = body.get("metadata")?;
-    let Some(answers) = body.get("data").and_then(|data| data.get("result")).and_then(Value::as_array) else {
-        let reason = outer.get("reason").and_then(Value::as_str).unwrap_or_default();
+fn whm(body: &Json<'_>, sent: usize) -> Option<Items> {
+    let outer = body.get(Key::Metadata)?;
+    let Some(answers) = body.get(Key::Data).and_then(|data| data.get(Key::Result)).and_then(Json::as_list)
+    else {
+        let reason = outer.get(Key::Reason).and_then(Json::as_str).unwrap_or_default();
         return Some(Items { verdicts: vec![None; sent], reached: None, refusal: Some(reason.to_owned()) });
     };
-    let is_ours = |answer: &Value| {
-        let command = answer.get("metadata").and_then(|metadata| metadata.get("command"));
-        command.and_then(Value::as_str).is_none_or(|command| command == "uapi_cpanel")
+    let is_ours = |answer: &Json<'_>| {
+        let command = answer.get(Key::Metadata).and_then(|metadata| metadata.get(Key::Command));
+        command.and_then(Json::as_str).is_none_or(|command| command == "uapi_cpanel")
     };
     let verdicts: Vec<Option<Verdict>> =
         answers.iter().map(|answer| verdict(answer).filter(|_| is_ours(answer))).collect();
@@ -136,7 +139,7 @@ fn whm(body: &Value, sent: usize) -> Option<Items> {
 }
 
 /// What the answer to one call means; `None` if it is not one.
-fn verdict(answer: &Value) -> Option<Verdict> {
+fn verdict(answer: &Json<'_>) -> Option<Verdict> {
     match envelope(answer, Expected::Uapi) {
         Envelope::Success => Some(Verdict::Done),
         Envelope::Failure(words) => Some(rejected(words)),
@@ -147,6 +150,7 @@ fn verdict(answer: &Value) -> Option<Verdict> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::Value;
 
     use super::*;
     use crate::domain::ErrorClass;

@@ -7,7 +7,7 @@ use super::batch;
 use super::endpoint::Api;
 use super::reading::{asked, pick};
 use super::transport::{Found, Question, Verdict};
-use super::verdict::{Body, Received, judge};
+use super::verdict::{Body, Received, judge, judge_and_keep};
 use super::wire::Expected;
 
 /// The verdict on a call's answer that came whole.
@@ -22,9 +22,9 @@ pub fn verdict_of(status: u16, retry_after: Option<&str>, body: &[u8]) -> Verdic
 /// for, or that interface does not answer the question.
 pub fn found_in(api: Api, question: Question<'_>, body: &[u8]) -> Result<Found, String> {
     let asked = asked(api, question)?;
-    match judge(&received(200, None, asked.expected, body), SystemTime::UNIX_EPOCH) {
-        Verdict::Done => pick(question, body, "exampleu", |_| false),
-        other => Err(other.into_error()),
+    match judge_and_keep(&received(200, None, asked.expected, body), SystemTime::UNIX_EPOCH) {
+        (Verdict::Done, Some(body)) => pick(question, &body, "exampleu", |_| false),
+        (other, _) => Err(other.into_error()),
     }
 }
 
@@ -52,7 +52,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Map, Value, json};
 
-    use super::super::wire::KEYS;
+    use super::super::json::KEYS;
     use super::oracle::{QUESTIONS, has_status_1};
     use super::*;
 

@@ -299,9 +299,10 @@ impl HttpTransport {
                 let mut share = ROOM.share();
                 let taken = self.take(response, MAX_READING_BYTES, Some(&mut share)).await;
                 reading.http_status = Some(taken.status);
-                reading.verdict = taken.judge(asked.expected);
-                if reading.verdict == Verdict::Done {
-                    match reading::pick(question, taken.bytes(), &self.user, |name| self.is_secret(name)) {
+                let (verdict, body) = taken.judge_and_keep(asked.expected);
+                reading.verdict = verdict;
+                if let Some(body) = body {
+                    match reading::pick(question, &body, &self.user, |name| self.is_secret(name)) {
                         Ok(found) => reading.found = self.presentable_found(found),
                         Err(words) => reading.verdict = odd_data(&words),
                     }
@@ -334,7 +335,9 @@ impl HttpTransport {
     fn is_secret(&self, name: &str) -> bool {
         const TOO_LONG_FOR_CHANCE: usize = 16;
         let (Credential::Token(secret) | Credential::Password(secret)) = &self.credential;
-        secret.expose().len() >= TOO_LONG_FOR_CHANCE && self.redacted(name) != name
+        let is_in = |secret: &Secret| secret.is_in(name);
+        secret.expose().len() >= TOO_LONG_FOR_CHANCE
+            && (is_in(secret) || self.encoded.as_ref().is_some_and(is_in))
     }
 
     fn redacted(&self, text: &str) -> String {

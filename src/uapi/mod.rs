@@ -15,6 +15,7 @@ mod gate_tests;
 mod http;
 #[cfg(test)]
 mod http_tests;
+mod json;
 mod pin;
 mod reading;
 mod room;

@@ -1,10 +1,9 @@
 //! What is asked in a reading, and what is picked out of its answer.
 
-use serde_json::Value;
-
 use super::endpoint::Api;
+use super::json::{Json, Key};
 use super::transport::{Found, Question, Token};
-use super::wire::{Expected, data, parse};
+use super::wire::{Expected, data};
 use crate::domain::{Flag, Mailbox, State, clean};
 
 /// A reading's answer that is longer than this is not read to its end, in bytes. All domains of a
@@ -83,20 +82,20 @@ pub fn as_account(account: &str, module: &str, function: &str) -> Vec<(&'static 
 /// What is odd about the body, to be put behind “the answer is a success, but”.
 pub fn pick(
     question: Question<'_>,
-    body: &[u8],
+    body: &Json<'_>,
     user: &str,
     is_secret: impl Fn(&str) -> bool,
 ) -> Result<Found, String> {
-    let body = parse(body).map_err(|_| "it is not JSON".to_owned())?;
-    let data = data(&body);
+    let data = data(body);
     // As the server wrote it: lower case would hide a secret from who looks for it.
-    let is_fit = |value: &Value| value.as_str().is_some_and(|text| !is_secret(text));
-    let domain = |row: &Value| Some(&row["domain"]).filter(|value| is_fit(value)).and_then(domain);
-    let name = |value: &Value| Some(value).filter(|value| is_fit(value)).and_then(account);
+    let is_fit = |value: &Json<'_>| value.as_str().is_some_and(|text| !is_secret(text));
+    let domain = |row: &Json<'_>| Some(row.at(Key::Domain)).filter(|value| is_fit(value)).and_then(domain);
+    let name = |value: &Json<'_>| Some(value).filter(|value| is_fit(value)).and_then(account);
     match question {
         Question::DomainInfo => {
-            let found =
-                rows(data.get("domains"), "list of domains", |row| Some((domain(row)?, name(&row["user"])?)));
+            let found = rows(data.get(Key::Domains), "list of domains", |row| {
+                Some((domain(row)?, name(row.at(Key::User))?))
+            });
             found.map(Found::Domains)
         }
         Question::MailDomains => {
@@ -105,7 +104,7 @@ pub fn pick(
         }
         Question::Tokens => {
             let found = rows(Some(data), "list of tokens", |row| {
-                Some(Token { name: token_name(&row["name"])?, expires_at: end(&row["expires_at"])? })
+                Some(Token { name: token_name(row.at(Key::Name))?, expires_at: end(row.at(Key::ExpiresAt))? })
             });
             found.map(Found::Tokens)
         }
@@ -115,9 +114,9 @@ pub fn pick(
         Question::HeldCount { .. } => {
             count(data).map(Found::Count).ok_or_else(|| "it has no number in it".to_owned())
         }
-        Question::DomainOwner(_) => match data.get("user") {
-            Some(Value::Null) => Ok(Found::Owner(None)),
-            Some(Value::String(text)) if text.trim().is_empty() => Ok(Found::Owner(None)),
+        Question::DomainOwner(_) => match data.get(Key::User) {
+            Some(Json::Null) => Ok(Found::Owner(None)),
+            Some(Json::Text(text)) if text.trim().is_empty() => Ok(Found::Owner(None)),
             Some(value) => match name(value) {
                 Some(owner) => Ok(Found::Owner(Some(owner))),
                 None => Err("the owner in it is no account's name".to_owned()),
@@ -128,8 +127,12 @@ pub fn pick(
 }
 
 /// The rows of a list that can be read. A list in which none can is not what was asked for.
-fn rows<T>(list: Option<&Value>, what: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, String> {
-    let Some(Value::Array(list)) = list else { return Err(format!("it has no {what} in it")) };
+fn rows<T>(
+    list: Option<&Json<'_>>,
+    what: &str,
+    read: impl Fn(&Json<'_>) -> Option<T>,
+) -> Result<Vec<T>, String> {
+    let Some(Json::List(list)) = list else { return Err(format!("it has no {what} in it")) };
     let found: Vec<T> = list.iter().filter_map(read).collect();
     if found.is_empty() && !list.is_empty() {
         return Err(format!("none of the {} rows in its {what} can be read", list.len()));
@@ -140,9 +143,9 @@ fn rows<T>(list: Option<&Value>, what: &str, read: impl Fn(&Value) -> Option<T>)
 /// A row of the list of mailboxes. The account's own row has its name in place of an address, and in
 /// this list the two columns of it are swapped; it is no mailbox, and is read as one without flags
 /// that nobody asks for.
-fn mailbox_row(row: &Value, is_fit: &impl Fn(&Value) -> bool) -> Option<(String, State)> {
-    let names = [&row["email"], &row["login"]];
-    if names.iter().any(|name| name.is_string() && !is_fit(name)) {
+fn mailbox_row(row: &Json<'_>, is_fit: &impl Fn(&Json<'_>) -> bool) -> Option<(String, State)> {
+    let names = [row.at(Key::Email), row.at(Key::Login)];
+    if names.iter().any(|name| name.as_str().is_some() && !is_fit(name)) {
         return None;
     }
     let mut names = names.iter().filter_map(|name| name.as_str());
@@ -150,32 +153,29 @@ fn mailbox_row(row: &Value, is_fit: &impl Fn(&Value) -> bool) -> Option<(String,
     // So that a list of the account's own row alone is an empty list and not an odd one.
     let Some(address) = address else { return names.next().map(|name| (clean(name), State::UNKNOWN)) };
     let state = State::read(|flag| {
-        let name = match flag {
-            Flag::Login => "suspended_login",
-            Flag::Incoming => "suspended_incoming",
-            Flag::Outgoing => "suspended_outgoing",
-            Flag::Held => "hold_outgoing",
+        let key = match flag {
+            Flag::Login => Key::SuspendedLogin,
+            Flag::Incoming => Key::SuspendedIncoming,
+            Flag::Outgoing => Key::SuspendedOutgoing,
+            Flag::Held => Key::HoldOutgoing,
         };
-        row.get(name).and_then(switch)
+        row.get(key).and_then(switch)
     });
     // A row that contradicts itself tells nothing: some flag is set, and none of them says so.
-    let is_odd = row.get("has_suspended").and_then(switch) == Some(true)
+    let is_odd = row.get(Key::HasSuspended).and_then(switch) == Some(true)
         && Flag::ALL.into_iter().all(|flag| state.get(flag) == Some(false));
-    Some((address.as_str().to_owned(), if is_odd { State::UNKNOWN } else { state }))
+    Some((address.into_string(), if is_odd { State::UNKNOWN } else { state }))
 }
 
 /// A flag as it was seen: 1, 0, "1", "0", true, false, and null for one that is not set. A flag that
 /// is missing was not told.
-fn switch(value: &Value) -> Option<bool> {
+fn switch(value: &Json<'_>) -> Option<bool> {
     match value {
-        Value::Null => Some(false),
-        Value::Bool(on) => Some(*on),
-        Value::Number(number) => match number.as_i64()? {
-            0 => Some(false),
-            1 => Some(true),
-            _ => None,
-        },
-        Value::String(text) => match text.trim() {
+        Json::Null => Some(false),
+        Json::Bool(on) => Some(*on),
+        Json::Integer(0) => Some(false),
+        Json::Integer(1) => Some(true),
+        Json::Text(text) => match text.trim() {
             "" | "0" => Some(false),
             "1" => Some(true),
             _ => None,
@@ -185,23 +185,24 @@ fn switch(value: &Value) -> Option<bool> {
 }
 
 /// A number, which may have been sent as a string.
-fn count(value: &Value) -> Option<u64> {
+fn count(value: &Json<'_>) -> Option<u64> {
     match value {
-        Value::Number(number) => number.as_u64(),
-        Value::String(text) => text.trim().parse().ok(),
+        Json::Integer(number) => u64::try_from(*number).ok(),
+        Json::Large(number) => Some(*number),
+        Json::Text(text) => text.trim().parse().ok(),
         _ => None,
     }
 }
 
 /// A domain in the form that mailboxes have it, found by the same rule as theirs.
-fn domain(value: &Value) -> Option<String> {
+fn domain(value: &Json<'_>) -> Option<String> {
     let text = value.as_str()?.trim();
     let text = text.strip_suffix('.').unwrap_or(text);
     Mailbox::parse(&format!("x@{text}")).ok().map(|mailbox| mailbox.domain().to_owned())
 }
 
 /// The name of an account. cPanel's have at most 16 characters; foreign ones may be longer.
-fn account(value: &Value) -> Option<String> {
+fn account(value: &Json<'_>) -> Option<String> {
     const LONGEST: usize = 64;
     let text = value.as_str()?.trim();
     // One that begins with a sign would be a formula to a spreadsheet.
@@ -211,18 +212,18 @@ fn account(value: &Value) -> Option<String> {
     is_name.then(|| text.to_owned())
 }
 
-fn token_name(value: &Value) -> Option<String> {
+fn token_name(value: &Json<'_>) -> Option<String> {
     Some(clean(value.as_str()?)).filter(|name| !name.is_empty())
 }
 
 /// When a token ends; the outer `None` is for what is no time. `expires_at` is null if it does not
 /// (vendor's specification); zero was never a token's end either.
-fn end(value: &Value) -> Option<Option<i64>> {
+fn end(value: &Json<'_>) -> Option<Option<i64>> {
     let seconds = match value {
-        Value::Null => return Some(None),
-        Value::Number(number) => number.as_i64()?,
-        Value::String(text) if text.trim().is_empty() => return Some(None),
-        Value::String(text) => text.trim().parse().ok()?,
+        Json::Null => return Some(None),
+        Json::Integer(number) => *number,
+        Json::Text(text) if text.trim().is_empty() => return Some(None),
+        Json::Text(text) => text.trim().parse().ok()?,
         _ => return None,
     };
     Some((seconds != 0).then_some(seconds))
@@ -234,10 +235,20 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::json::parse;
     use super::*;
 
+    fn pick_from(
+        question: Question<'_>,
+        body: &[u8],
+        is_secret: impl Fn(&str) -> bool,
+    ) -> Result<Found, String> {
+        let body = parse(body).map_err(|fault| fault.to_string())?;
+        pick(question, &body, "exampleu", is_secret)
+    }
+
     fn found(question: Question<'_>, body: &str) -> Result<Found, String> {
-        pick(question, body.as_bytes(), "exampleu", |name| name == "S3CRET")
+        pick_from(question, body.as_bytes(), |name| name == "S3CRET")
     }
 
     fn domains(list: &[(&str, &str)]) -> Result<Found, String> {
@@ -454,9 +465,9 @@ mod tests {
         fn no_bytes_are_too_odd(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "[\\[\\]{}:,\"0-9a-z\u{e9}\\\\]{0,80}") {
             for question in QUESTIONS {
                 for inner in [&bytes[..], text.as_bytes()] {
-                    let _ = pick(question, inner, "u", |_| false);
+                    let _ = pick_from(question, inner, |_| false);
                     let body = [br#"{"status":1,"data":"#, inner, b"}"].concat();
-                    let _ = pick(question, &body, "u", |_| false);
+                    let _ = pick_from(question, &body, |_| false);
                 }
             }
         }
@@ -468,7 +479,7 @@ mod tests {
             let list = serde_json::json!({"data": [row]});
             for question in QUESTIONS {
                 for body in [&body, &list] {
-                    let shown = match pick(question, body.to_string().as_bytes(), "u", |_| false) {
+                    let shown = match pick_from(question, body.to_string().as_bytes(), |_| false) {
                         Ok(Found::Domains(list)) => list.into_iter().map(|(a, b)| a + &b).collect(),
                         Ok(Found::Owner(owner)) => owner.unwrap_or_default(),
                         Ok(Found::Tokens(list)) => list.into_iter().map(|token| token.name).collect(),

@@ -8,9 +8,10 @@ use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 
 use super::fault::chain;
+use super::json::Json;
 use super::room::{SMALL_BYTES, Share};
 use super::transport::Verdict;
-use super::verdict::{Body, Received, is_refusal, judge};
+use super::verdict::{Body, Received, is_refusal, judge_and_keep};
 use super::wire::Expected;
 use crate::domain::ErrorClass;
 
@@ -26,6 +27,11 @@ pub struct Taken {
 impl Taken {
     /// What it means, if it is an answer of this kind.
     pub fn judge(&self, expected: Expected) -> Verdict {
+        self.judge_and_keep(expected).0
+    }
+
+    /// The same; of a success also what it says.
+    pub fn judge_and_keep(&self, expected: Expected) -> (Verdict, Option<Json<'_>>) {
         let text = |name| self.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let received = Received {
             status: self.status,
@@ -35,7 +41,7 @@ impl Taken {
             expected,
             body: self.lost.clone().unwrap_or(Body::Whole(&self.bytes)),
         };
-        judge(&received, SystemTime::now())
+        judge_and_keep(&received, SystemTime::now())
     }
 
     /// What came of it.

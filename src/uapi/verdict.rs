@@ -6,8 +6,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::json::{Json, parse, without_mark};
 use super::transport::Verdict;
-use super::wire::{Envelope, Expected, envelope, parse, without_mark};
+use super::wire::{Envelope, Expected, envelope};
 use crate::domain::{ErrorClass, clean};
 
 /// An answer longer than this is not read to its end, in bytes: a call's answer has some hundred.
@@ -36,9 +37,21 @@ pub enum Body<'a> {
 
 /// Judges an answer. `now` is what a `Retry-After` date is counted from.
 pub fn judge(received: &Received<'_>, now: SystemTime) -> Verdict {
+    judge_and_keep(received, now).0
+}
+
+/// The same; of a success also what it says, for whoever asked for that.
+pub fn judge_and_keep<'a>(received: &Received<'a>, now: SystemTime) -> (Verdict, Option<Json<'a>>) {
+    match received.status {
+        200 => judge_ok(received),
+        _ => (judge_other(received, now), None),
+    }
+}
+
+/// Judges an answer that is no 200.
+fn judge_other(received: &Received<'_>, now: SystemTime) -> Verdict {
     let Received { status, .. } = *received;
     match status {
-        200 => judge_ok(received),
         status if is_refusal(status) => Verdict::Refused { error: words_of(received) },
         429 | 503 => Verdict::Throttled {
             after: received.retry_after.and_then(|value| parse_retry_after(value, now)),
@@ -61,19 +74,20 @@ pub fn is_refusal(status: u16) -> bool {
     matches!(status, 401 | 403)
 }
 
-fn judge_ok(received: &Received<'_>) -> Verdict {
+fn judge_ok<'a>(received: &Received<'a>) -> (Verdict, Option<Json<'a>>) {
     let bytes = match &received.body {
-        Body::Whole(bytes) => *bytes,
+        Body::Whole(bytes) => without_mark(bytes),
         Body::TooLong(limit) => {
             let error = format!("the answer is longer than {} KB", limit / 1024);
-            return Verdict::Foreign { class: ErrorClass::BadAnswer, error, open: true };
+            return (Verdict::Foreign { class: ErrorClass::BadAnswer, error, open: true }, None);
         }
-        Body::Lost { class, error } => return Verdict::Open { class: *class, error: error.clone() },
+        Body::Lost { class, error } => {
+            return (Verdict::Open { class: *class, error: error.clone() }, None);
+        }
     };
-    let bytes = without_mark(bytes);
-    match parse(bytes) {
+    let verdict = match parse(bytes) {
         Ok(body) => match envelope(&body, received.expected) {
-            Envelope::Success => Verdict::Done,
+            Envelope::Success => return (Verdict::Done, Some(body)),
             Envelope::Failure(words) => rejected(words),
             Envelope::Alien => bad_answer("JSON, but not an answer of the API", received, bytes, true),
         },
@@ -85,7 +99,8 @@ fn judge_ok(received: &Received<'_>) -> Verdict {
         Err(_) if bytes.is_empty() => bad_answer("an empty answer", received, bytes, true),
         // A page came instead of the API's answer; anything else may have come with it.
         Err(_) => bad_answer("not an answer of the API", received, bytes, !starts_with(bytes, b"<")),
-    }
+    };
+    (verdict, None)
 }
 
 /// The API's «no», in its own words.
