@@ -4,53 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::stamp::Stamp;
 use crate::domain::{ErrorClass, State, Status};
-
-/// A moment in time: milliseconds since 1970 in UTC, written as RFC 3339.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Stamp(pub i64);
-
-impl Stamp {
-    /// The moment now, by the machine's clock.
-    pub fn now() -> Stamp {
-        Stamp(jiff::Timestamp::now().as_millisecond())
-    }
-
-    /// So many milliseconds later.
-    #[must_use]
-    pub fn plus(self, ms: u32) -> Stamp {
-        Stamp(self.0.saturating_add(i64::from(ms)))
-    }
-
-    /// Milliseconds from `earlier` to here; 0 if the clock went back.
-    pub fn since(self, earlier: Stamp) -> u32 {
-        u32::try_from(self.0.saturating_sub(earlier.0).max(0)).unwrap_or(u32::MAX)
-    }
-}
-
-impl std::fmt::Display for Stamp {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match jiff::Timestamp::from_millisecond(self.0) {
-            Ok(timestamp) => write!(f, "{timestamp:.3}"),
-            Err(_) => f.write_str("?"),
-        }
-    }
-}
-
-impl From<Stamp> for String {
-    fn from(stamp: Stamp) -> String {
-        stamp.to_string()
-    }
-}
-
-impl TryFrom<String> for Stamp {
-    type Error = jiff::Error;
-
-    fn try_from(text: String) -> Result<Stamp, jiff::Error> {
-        text.parse::<jiff::Timestamp>().map(|timestamp| Stamp(timestamp.as_millisecond()))
-    }
-}
 
 /// One thing that happened, as the journal has it. Operations are named by their place among the
 /// operations of the job, from 0; servers by their place in the session's list.

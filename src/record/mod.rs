@@ -34,6 +34,7 @@ mod room;
 mod round_trips;
 mod rundir;
 mod server_lock;
+mod stamp;
 mod state_dir;
 mod summary;
 mod team;
