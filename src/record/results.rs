@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use super::entry::Stamp;
 use super::figures::Figures;
 use super::ledger::{Ledger, Reason, Standing};
 use super::line::Line;
@@ -186,7 +187,7 @@ impl Material<'_> {
         csv.write_record(own.chain(self.other_columns()).map(str::as_bytes))?;
         let mut text = Scratch::default();
         let tally = self.tell(|line| {
-            text.field(&mut csv, Some(line.row))?;
+            text.number(&mut csv, Some(line.row))?;
             csv.write_field(line.email)?;
             csv.write_field(line.action)?;
             csv.write_field(line.channel)?;
@@ -194,14 +195,14 @@ impl Material<'_> {
             csv.write_field(line.verified)?;
             csv.write_field(line.class.map_or("", ErrorClass::word))?;
             csv.write_field(defused(&line.error).as_bytes())?;
-            text.field(&mut csv, line.http)?;
-            text.field(&mut csv, (line.attempts > 0).then_some(line.attempts))?;
+            text.number(&mut csv, line.http)?;
+            text.number(&mut csv, (line.attempts > 0).then_some(line.attempts))?;
             csv.write_field(line.server)?;
             csv.write_field(line.account)?;
             csv.write_field(line.state_before)?;
             csv.write_field(line.state_after)?;
-            text.field(&mut csv, line.started)?;
-            text.field(&mut csv, line.duration_ms)?;
+            text.time(&mut csv, line.started)?;
+            text.number(&mut csv, line.duration_ms)?;
             for other in line.others() {
                 csv.write_field(other)?;
             }
@@ -291,23 +292,30 @@ pub(super) fn is_unfinished(status: Status, class: Option<ErrorClass>, passed_ov
     waits && !passed_over.has(class)
 }
 
-/// Room for writing numbers and times without an allocation each.
+/// Writes numbers and times without an allocation each.
 #[derive(Default)]
-struct Scratch(String);
+struct Scratch {
+    digits: itoa::Buffer,
+    text: String,
+}
 
 impl Scratch {
-    fn field(
+    fn number(
         &mut self,
         csv: &mut csv::Writer<impl Write>,
-        value: Option<impl std::fmt::Display>,
+        value: Option<impl itoa::Integer>,
     ) -> csv::Result<()> {
+        csv.write_field(value.map_or("", |value| self.digits.format(value)))
+    }
+
+    fn time(&mut self, csv: &mut csv::Writer<impl Write>, at: Option<Stamp>) -> csv::Result<()> {
         use std::fmt::Write;
-        self.0.clear();
-        if let Some(value) = value {
+        self.text.clear();
+        if let Some(at) = at {
             // Writing into a string cannot fail.
-            let _ = write!(self.0, "{value}");
+            let _ = write!(self.text, "{at}");
         }
-        csv.write_field(&self.0)
+        csv.write_field(&self.text)
     }
 }
 
