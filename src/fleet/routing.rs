@@ -79,7 +79,7 @@ pub struct Router<'a> {
     /// Whose configuration names a domain.
     configured: HashMap<&'a str, Vec<(usize, usize)>>,
     /// By domain, and what a row says beside it.
-    known: RefCell<HashMap<String, HashMap<Said<'a>, Route>>>,
+    known: RefCell<hashbrown::HashMap<String, hashbrown::HashMap<Said<'a>, Route>>>,
     /// Domains that were found while a server was silent.
     found_despite_silence: RefCell<BTreeSet<String>>,
 }

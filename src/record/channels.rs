@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::entry::Stamp;
+use super::places::Place;
 use super::results::Material;
 use crate::domain::{Channel, Function};
 use crate::job::What;
@@ -39,12 +40,14 @@ impl Material<'_> {
         let servers = ledger.servers();
         let numbers: HashMap<&str, usize> =
             servers.iter().zip(0..).map(|(server, number)| (server.name.as_str(), number)).collect();
+        let home = |place: &Place| numbers.get(place.server.as_str()).copied();
+        let homes: Vec<Option<usize>> = ledger.places().list().iter().map(home).collect();
         let ends = || {
             (0u32..).zip(&self.job.operations).filter_map(|(op, operation)| {
                 let What::Call(function) = operation.what else { return None };
                 let end = ledger.ended_well_at(op)?;
-                let server = ledger.places().of(operation.mailbox);
-                Some((function, end, server.and_then(|place| numbers.get(place.server.as_str())).copied()))
+                let place = ledger.places().number_of(operation.mailbox);
+                Some((function, end, place.and_then(|place| homes[place as usize])))
             })
         };
         let mut times = ChannelTimes::new(start, servers.len());

@@ -1,6 +1,6 @@
 //! Where each mailbox belongs: its server and account, once that is settled.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use crate::job::MailboxId;
 
