@@ -21,7 +21,7 @@ use super::fault::{chain, from_fault};
 use super::gate::Gate;
 use super::reading::{self, MAX_READING_BYTES, as_account};
 use super::room::{ROOM, Share};
-use super::taken::{Taken, take};
+use super::taken::{LastSuccess, Taken, take};
 use super::tls;
 use super::transport::{Answer, Found, Question, Reader, Reading, Together, Transport, Verdict};
 use super::verdict::{MAX_ANSWER_BYTES, is_refusal, not_asked, odd_batch, odd_data};
@@ -116,6 +116,7 @@ pub struct HttpTransport {
     /// What must never be shown although it is not the secret itself: its Basic form.
     encoded: Option<Secret>,
     method: Method,
+    last_success: LastSuccess,
 }
 
 /// Of the time for an exchange, so much may go into the connection: if the whole of it were used
@@ -189,7 +190,19 @@ impl HttpTransport {
             url
         });
         let (api, user, method) = (endpoint.api, user.to_owned(), options.method);
-        Ok(HttpTransport { client, gate, api, base, functions, user, credential, encoded, method })
+        let last_success = LastSuccess::default();
+        Ok(HttpTransport {
+            client,
+            gate,
+            api,
+            base,
+            functions,
+            user,
+            credential,
+            encoded,
+            method,
+            last_success,
+        })
     }
 
     fn exchange(&self, account: &str, function: Function, mailbox: &str) -> impl Future<Output = Answer> {
@@ -274,7 +287,7 @@ impl HttpTransport {
         let answer = match request.send().await {
             Ok(response) => {
                 let taken = self.take(response, MAX_ANSWER_BYTES, None).await;
-                Answer { http_status: Some(taken.status), verdict: taken.judge(Expected::Uapi) }
+                Answer { http_status: Some(taken.status), verdict: taken.judge_by(&self.last_success) }
             }
             Err(fault) => Answer { http_status: None, verdict: from_fault(fault) },
         };
