@@ -116,6 +116,12 @@ class Sandbox:
         self.process.stderr.read()
         self.process.wait()
 
+    def cpu(self):
+        """Seconds of CPU that it has taken so far."""
+        with open("/proc/%d/stat" % self.process.pid) as stat:
+            figures = stat.read().rsplit(")", 1)[1].split()
+        return (int(figures[11]) + int(figures[12])) / os.sysconf("SC_CLK_TCK")
+
     def job(self, servers, rows):
         """The sandbox's job, cut to so many rows, of each server the same number or one more."""
         path = os.path.join(self.dir, "job.csv")
