@@ -455,8 +455,9 @@ fn an_account_that_no_longer_has_the_domain_is_left() {
     ["u0@alfa.example", "u0@beta.example"].iter().for_each(|address| set(&sandbox, address, "l"));
     expect(undo(&place, &[]), 1);
     assert_eq!(place.told("undo"), ["u0 unsuspend login blocked/moved", "u0 unsuspend login ok"]);
-    let told = stderr(&expect(place.mailsweep(&["verify", "run"]), 0));
-    assert!(told.contains("0 operations looked at"), "{told}");
+    // What the undo has left is not passed over.
+    let told = stderr(&expect(place.mailsweep(&["verify", "run"]), 1));
+    assert!(told.contains("1 could not be read; 1 taken back and passed over"), "{told}");
     let told = stderr(&expect(place.mailsweep(&["verify", "undo"]), 0));
     assert!(told.contains("1 operation looked at: 1 hold"), "{told}");
     expect(undo_of(&place, "undo", "redo", &[]), 0);
@@ -490,20 +491,50 @@ fn a_run_that_was_taken_back_says_so_wherever_it_is_told() {
     let (place, _sandbox) = suspended();
     expect(undo(&place, &[]), 0);
     let told = stdout(&expect(place.mailsweep(&["status", "run"]), 0));
-    assert!(told.contains("; 6 taken back by a later run; "), "{told}");
+    assert!(told.contains("; 6 given to an undo; "), "{told}");
     assert!(
-        told.contains("\ntaken back by undo: 6 operations; how that went: mailsweep status undo\n"),
+        told.contains("\ngiven to the undo undo: 6 operations; how that went: mailsweep status undo\n"),
         "{told}"
     );
     let told: serde_json::Value =
         serde_json::from_str(&stdout(&expect(place.mailsweep(&["status", "run", "--json"]), 0))).unwrap();
     assert_eq!(told["undone"], serde_json::json!([{ "by": "undo", "operations": 6 }]));
     let told = stderr(&expect(place.mailsweep(&["verify", "run"]), 0));
-    assert!(told.contains("Taken back by undo; does that hold? mailsweep verify undo"), "{told}");
+    assert!(told.contains("Given to the undo undo; does that hold? mailsweep verify undo"), "{told}");
     // A figure that was altered is found, and one that a kill has cost is not called that.
     let summary = place.read("run/summary.json");
     place.write("run/summary.json", summary.replace("\"operations\": 6", "\"operations\": 5"));
     expect(place.mailsweep(&["audit", "run"]), 1);
     place.write("run/summary.json", summary);
     expect(place.mailsweep(&["audit", "run"]), 0);
+}
+
+#[test]
+fn what_an_undo_has_not_put_back_is_still_verified() {
+    let (place, sandbox) = suspended();
+    place.write("one.txt", "user000@example.com\n");
+    // It is to put back all of the run, and what it has put back is in turn undone for one mailbox.
+    expect(undo(&place, &[]), 0);
+    expect(undo_of(&place, "undo", "again", &["--only", "one.txt"]), 0);
+    assert_eq!(all(&sandbox), "lio l io");
+    let told = stderr(&expect(place.mailsweep(&["verify", "run"]), 0));
+    assert!(told.contains("6 operations looked at: 6 hold; 3 taken back and passed over"), "{told}");
+    set(&sandbox, "user000@example.com", "-");
+    expect(place.mailsweep(&["verify", "run"]), 1);
+}
+
+#[test]
+fn a_resume_without_a_name_takes_no_undo() {
+    let (place, sandbox) = suspended();
+    let output = expect(place.mailsweep(&["undo", "run", "--yes", "--max-changes", "1"]), 3);
+    let told = stderr(&output);
+    let command = told.lines().last().unwrap().trim();
+    assert!(command.ends_with(" --max-changes 6"), "{told}");
+    let refused = stderr(&expect(place.mailsweep(&["resume"]), 2));
+    assert!(refused.contains("is an undo of run: name it"), "{refused}");
+    assert_eq!(all(&sandbox), "lio lio lio");
+    // What was printed works as it stands.
+    let words: Vec<&str> = command.split(' ').skip(1).collect();
+    expect(place.mailsweep(&words), 0);
+    assert_eq!(all(&sandbox), "- l io");
 }

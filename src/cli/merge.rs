@@ -81,6 +81,7 @@ fn write(args: &MergeArgs, disk: &Disk, live: Live, merge: &Merge<'_>) -> Result
         tolerated: merge.tolerated,
         stopped: None,
         again: Vec::new(),
+        given: Vec::new(),
         refused: Vec::new(),
         later: &[],
     };

@@ -17,7 +17,7 @@ pub fn report(args: &ReportArgs, disk: &Disk) -> Result<Exit, Failure> {
     if let Some(to) = &args.xlsx {
         check_place("--xlsx", to)?;
     }
-    let (config, _) = ground::config(None, false)?;
+    let (config, _) = ground::config(args.config.config.as_deref(), false)?;
     let disk = &ground::disk(disk, &config)?;
     let (dir, facts) = RunDir::open(disk, &args.run_dir, &runs_dir(&config))?;
     let shown = dir.path().display();

@@ -1,7 +1,7 @@
 //! `mailsweep resume`: read what was done, and do the rest.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -17,7 +17,7 @@ use super::route::Routing;
 use super::run::{self, runs_dir, state_failure};
 use super::session::{self, Closed, Work};
 use super::settings::Settings;
-use super::show::Live;
+use super::show::{self, Live};
 use super::survey::{self, Survey, Surveyor};
 use crate::domain::{Classes, ErrorClass, Exit, Function, Status};
 use crate::fleet::{Fleet, Server};
@@ -159,6 +159,7 @@ pub fn resume(args: &ResumeArgs, disk: &Disk) -> Result<Exit, Failure> {
             unverified,
             tolerated,
             again: again(args),
+            given: given(args),
         },
         &mut live,
     )?;
@@ -168,6 +169,18 @@ pub fn resume(args: &ResumeArgs, disk: &Disk) -> Result<Exit, Failure> {
     // Idle connections are not waited for.
     runtime.shutdown_background();
     run::finish(live, disk, &dir, &facts, &args.output, &afterwards, closed)
+}
+
+/// The flags that say where servers and credentials are, which later commands need as well.
+fn given(args: &ResumeArgs) -> Vec<String> {
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    let flags = [
+        ("--config", path(&args.config)),
+        ("--token-file", path(&args.credential.token_file)),
+        ("--token-command", args.credential.token_command.clone()),
+        ("--password-file", path(&args.credential.password_file)),
+    ];
+    flags.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value?])).flatten().collect()
 }
 
 /// The flags that say what is taken up.
@@ -355,8 +368,9 @@ fn nothing_to_do(
     }
     live.note(&format!("{} is through: there is nothing to resume", dir.path().display()));
     let (elapsed, stopped, again, refused) = (Duration::ZERO, None, Vec::new(), Vec::new());
-    let later = &[];
-    let closed = Closed { exit, summary, tally, left: 0, tolerated, stopped, elapsed, again, refused, later };
+    let (later, given) = (&[][..], given(args));
+    let closed =
+        Closed { exit, summary, tally, left: 0, tolerated, stopped, elapsed, again, given, refused, later };
     // Nothing has happened that anybody else would have to know.
     run::finish(live, dir.disk(), dir, facts, &args.output, &Afterwards::default(), closed)
 }
@@ -374,6 +388,15 @@ fn newest(disk: &Disk, runs_dir: &Path, live: &Live) -> Result<(RunDir, RunFacts
             return Err(anyhow!(
                 "the newest run that can be resumed, {shown}, is more than a day old: \
                  name it if you mean it: mailsweep resume {shown}"
+            )
+            .into());
+        }
+        if let Some(run) = &facts.undo_of {
+            // It may have been overtaken by what was done since, and would take that back.
+            return Err(anyhow!(
+                "the newest run that can be resumed, {shown}, is an undo of {run}: \
+                 name it if that is still to be taken back: {}",
+                show::resume_command(&dir, &[])
             )
             .into());
         }

@@ -236,8 +236,9 @@ fn rehearse(
     dir.write_summary(&summary)?;
     let (elapsed, stopped, again, refused) = (begun.elapsed(), None, Vec::new(), Vec::new());
     let tolerated = settings.tolerate;
-    let later = &[];
-    let closed = Closed { exit, summary, tally, left: 0, tolerated, stopped, elapsed, again, refused, later };
+    let (later, given) = (&[][..], Vec::new());
+    let closed =
+        Closed { exit, summary, tally, left: 0, tolerated, stopped, elapsed, again, given, refused, later };
     // A rehearsal is nobody else's business.
     finish(live, disk, &dir, &facts, &args.output, &Afterwards::default(), closed)
 }

@@ -57,6 +57,8 @@ pub struct Work<'a> {
     pub tolerated: Classes,
     /// Flags that a later session needs to take up the same.
     pub again: Vec<String>,
+    /// Flags that every later command needs to find the servers and credentials of this session.
+    pub given: Vec<String>,
 }
 
 /// What came of it.
@@ -74,6 +76,8 @@ pub struct Closed {
     pub elapsed: Duration,
     /// Flags of this session that the next one needs too, to take up the same.
     pub again: Vec<String>,
+    /// And those that every later command needs, to find the same servers and credentials.
+    pub given: Vec<String>,
     /// The servers that refused a credential: their place in the fleet, and the login's.
     pub refused: Vec<(usize, usize)>,
     /// Commands that are of use with the run from now on.
@@ -108,7 +112,7 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
     drop((work.routed, work.to_do));
     let reads_after = checks.after;
     let foreseen = work.foreseen;
-    let Work { dir, job, order, sessions, tolerated, again, runtime, .. } = work;
+    let Work { dir, job, order, sessions, tolerated, again, given, runtime, .. } = work;
     let clock = Stamp::now;
     let session = engine::Session {
         job,
@@ -141,7 +145,8 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
         outcomes: Outcomes::Done { ledger: &ledger, journal: &handle },
     };
     let later = if work.reading.blind { &["verify"][..] } else { &["verify", "undo"] };
-    let is_taken_up = |op: &u32| is_left(&ledger, job, *op) || reads_after && ledger.is_unverified(*op);
+    let is_to_be_read = |op: u32| reads_after && ledger.is_unverified(op) && !ledger.is_undone(op);
+    let is_taken_up = |op: &u32| is_left(&ledger, job, *op) || is_to_be_read(*op);
     let owes_sessions = work.reading.end_sessions && ledger.sessions_owed().next().is_some();
     let left = (0..ledger.len() as u32).filter(is_taken_up).count() + usize::from(owes_sessions);
     let mut exit = Exit::Internal;
@@ -168,14 +173,38 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
         Ok((summary, tally)) => {
             // The accounting has the last word.
             let exit = if summary.exit_code == exit.code() { exit } else { Exit::Internal };
-            Ok(Closed { exit, summary, tally, left, tolerated, stopped, elapsed, again, refused, later })
+            Ok(Closed {
+                exit,
+                summary,
+                tally,
+                left,
+                tolerated,
+                stopped,
+                elapsed,
+                again,
+                given,
+                refused,
+                later,
+            })
         }
         Err(fault) => {
             // What is known is shown all the same; the journal has it, and a resume goes on from it.
             let tally = material.write_results(std::io::sink()).unwrap_or_default();
             let summary = dir.summarise(&material, &tally, sessions, Exit::Unwritable, Stamp::now());
             let (exit, stopped) = (Exit::Unwritable, Some(fault));
-            Ok(Closed { exit, summary, tally, left, tolerated, stopped, elapsed, again, refused, later })
+            Ok(Closed {
+                exit,
+                summary,
+                tally,
+                left,
+                tolerated,
+                stopped,
+                elapsed,
+                again,
+                given,
+                refused,
+                later,
+            })
         }
     }
 }

@@ -407,9 +407,19 @@ fn closing(dir: &RunDir, closed: &Closed) -> Closing {
         let left = tally.left_classes.get(class).copied().unwrap_or(0);
         is_passing(class) && !closed.tolerated.has(Some(*class)) && *number > left
     });
+    let given: Vec<&str> = closed.given.iter().map(String::as_str).collect();
     let mut flags: Vec<&str> = closed.again.iter().map(String::as_str).collect();
-    if has_failed_in_passing {
+    flags.extend(&given);
+    if has_failed_in_passing && !flags.contains(&"--retry-failed") {
         flags.push("--retry-failed");
+    }
+    let would_change = tally.left_classes.get(&ErrorClass::MaxChanges).map(u64::to_string);
+    if let Some(many) = &would_change {
+        flags.extend(["--max-changes", many.as_str()]);
+    }
+    let halts = summary.servers.iter().filter_map(|server| server.halted.as_deref());
+    if halts.into_iter().any(|why| why.starts_with(ErrorClass::ServerInUse.word())) {
+        flags.extend(["--wait", "10m"]);
     }
     let is_of_use = closed.left > 0 || has_failed_in_passing;
     let resume_command = is_of_use.then(|| resume_command(dir, &flags));
@@ -420,7 +430,7 @@ fn closing(dir: &RunDir, closed: &Closed) -> Closing {
             "undo" if of(Status::Ok) > 0 => "take it back",
             _ => return None,
         };
-        Some((what, command(dir, verb, &[])))
+        Some((what, command(dir, verb, &given)))
     });
     Closing {
         first_failures: failure_lines(tally).collect(),

@@ -153,6 +153,7 @@ impl Start<'_> {
                 unverified: Vec::new(),
                 tolerated: settings.tolerate,
                 again: Vec::new(),
+                given: Vec::new(),
             },
             &mut live,
         )?;

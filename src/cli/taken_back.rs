@@ -16,11 +16,14 @@ use crate::record::{Ledger, RunDir, RunFacts, Undo, is_waiting};
 /// A flag of a mailbox, as rows name it: the address, what they say of its place, the flag.
 type Named = (String, String, String, u8);
 
-/// What was put back, and what an operator should know of it.
+/// What was put back.
 #[derive(Default)]
 pub struct TakenBack {
     flags: HashSet<Named>,
-    pub warnings: Vec<String>,
+    /// Undos that have not ended, with what to type.
+    open: Vec<String>,
+    /// Undos that cannot be read, and why.
+    unread: Vec<(String, String)>,
 }
 
 impl TakenBack {
@@ -29,10 +32,7 @@ impl TakenBack {
         let mut found = TakenBack::default();
         for undo in ledger.undos() {
             if let Err(fault) = found.look_at(undo, run) {
-                found.warnings.push(format!(
-                    "what the undo {} has put back cannot be read, so it is undone again: {fault:#}",
-                    undo.by
-                ));
+                found.unread.push((undo.by.clone(), format!("{fault:#}")));
             }
         }
         found
@@ -41,6 +41,27 @@ impl TakenBack {
     /// Whether a mailbox's flag was put back.
     pub fn has(&self, run: &Recorded, mailbox: MailboxId, flag: Flag) -> bool {
         !self.flags.is_empty() && self.flags.contains(&named(&run.job, &run.facts, mailbox, flag))
+    }
+
+    /// The same for who only looks: what an undo has put back that cannot be read is taken for put
+    /// back.
+    pub fn is_passed_over(&self, run: &Recorded, ledger: &Ledger, op: u32, flag: Flag) -> bool {
+        let Some(undo) = ledger.undone_by(op) else { return false };
+        self.unread.iter().any(|(by, _)| *by == undo.by)
+            || self.has(run, run.job.operations[op as usize].mailbox, flag)
+    }
+
+    /// Undos that have not ended.
+    pub fn open(&self) -> &[String] {
+        &self.open
+    }
+
+    /// What who undoes the rest should know.
+    pub fn warnings(&self) -> Vec<String> {
+        let unread = self.unread.iter().map(|(by, fault)| {
+            format!("what the undo {by} has put back cannot be read, so it is undone again: {fault}")
+        });
+        unread.chain(self.open.iter().cloned()).collect()
     }
 
     fn look_at(&mut self, undo: &Undo, run: &Recorded) -> Result<()> {
@@ -59,7 +80,7 @@ impl TakenBack {
         }
         if !is_over {
             let resume = show::command(&dir, "resume", &[]);
-            self.warnings.push(format!("an undo of this run has not ended; to go on with it: {resume}"));
+            self.open.push(format!("an undo of this run has not ended; to go on with it: {resume}"));
         }
         Ok(())
     }

@@ -103,6 +103,11 @@ impl ToDos<'_> {
             let known = |flag| if flag == "FILE" { config.as_deref().unwrap_or("FILE") } else { flag };
             flags.into_iter().map(known).collect::<Vec<_>>()
         });
+        let many = number.to_string();
+        let flags = match class {
+            ErrorClass::MaxChanges => Some(vec!["--max-changes", many.as_str()]),
+            _ => flags,
+        };
         let first = if first.is_empty() { String::new() } else { format!(". {}", capital(first)) };
         let then = match (&flags, first.is_empty()) {
             (None, _) => "",

@@ -24,7 +24,7 @@ use super::start::Start;
 use super::survey::Survey;
 use super::taken_back::TakenBack;
 use super::{Failure, person, session};
-use crate::domain::{Classes, Exit};
+use crate::domain::{Classes, ErrorClass, Exit};
 use crate::job::{self, InputOptions, Job, Source};
 use crate::record::{Disk, FORMAT, InputFacts, Material, Outcomes, Places, RunDir, RunFacts, Stamp, Tally};
 
@@ -145,6 +145,9 @@ fn rehearse(args: &UndoArgs, run: &Recorded, lists: &Lists, left_out: &[bool]) -
     let previewed =
         Previewed { title: &title, job: &job, fleet: &run.fleet, routed: &routed, settings: &settings };
     live.preview(previewed, Vec::new(), None);
+    if routed.settled.values().any(|settled| settled.class == Some(ErrorClass::NeedsRelease)) {
+        live.note("what is held is left: to undo a hold sends the queued mail, which --release-held does");
+    }
     let exit = session::of_results(&tally);
     live.end_in_a_line("", &format!("{title}\n"), exit);
     Ok(exit)

@@ -20,8 +20,9 @@ use super::run::state_failure;
 use super::select::Lists;
 use super::show::Live;
 use super::survey::{self, Survey, Surveyor};
+use super::taken_back::TakenBack;
 use super::{Failure, session};
-use crate::domain::{Exit, Status};
+use crate::domain::{Exit, Flag, Status};
 use crate::engine::{Signal, Stop};
 use crate::job::Job;
 use crate::record::{Disk, Ledger, Recheck, Rechecks, Stamp, StateDir};
@@ -92,6 +93,8 @@ struct Verified {
     undone: u64,
     /// The runs that did that.
     undone_by: Vec<String>,
+    /// Operations that the run has not done yet.
+    not_done: u64,
     looked: Looked,
     at: Stamp,
     stop: Option<Stop>,
@@ -107,7 +110,12 @@ impl Verifier<'_> {
         let Verifier { run, left_out, .. } = *self;
         let Recorded { dir, disk, facts, fleet, job, .. } = run;
         let Round { ledger, runtime, .. } = *round;
-        let (to_do, undone) = to_verify(job, ledger);
+        let taken_back = TakenBack::find(run, ledger);
+        taken_back.open().iter().for_each(|open| live.note(&format!("! {open}")));
+        let (to_do, undone) =
+            to_verify(job, ledger, |op, flag| taken_back.is_passed_over(run, ledger, op, flag));
+        let waits = |op: &u32| session::is_left(ledger, job, *op) && !ledger.is_undone(*op);
+        let not_done = (0..ledger.len() as u32).filter(waits).count() as u64;
         // Each counts as a session of its own for what a server has refused.
         let run_id = format!("{} look {}", dir.run_id(), round.number);
         let mut state = None;
@@ -178,7 +186,7 @@ impl Verifier<'_> {
         let list = rechecks(job, ledger, &looked, &wanted);
         let (stop, exit) = (looked.end.stop, decide(&looked, &list));
         let undone_by = ledger.undone().into_iter().map(|undo| undo.by).collect();
-        Ok(Verified { list, undone, undone_by, looked, at, stop, exit, path: None })
+        Ok(Verified { list, undone, undone_by, not_done, looked, at, stop, exit, path: None })
     }
 
     /// Writes down what was found and says so; returns where.
@@ -225,7 +233,7 @@ impl Verifier<'_> {
 
     fn view_of(&self, verified: &Verified, path: Option<PathBuf>) -> VerifyView {
         const NAMED: usize = 10;
-        let Verified { list, undone, undone_by, .. } = verified;
+        let Verified { list, undone, undone_by, not_done, .. } = verified;
         let Recorded { dir, job, .. } = self.run;
         let count = |wanted| list.iter().filter(|recheck| recheck.holds == wanted).count() as u64;
         let odd = list.iter().filter(|recheck| recheck.holds != Some(true));
@@ -249,6 +257,7 @@ impl Verifier<'_> {
             unread: count(None),
             undone: *undone,
             undone_by: undone_by.clone(),
+            not_done: *not_done,
             lines: lines.collect(),
             path,
         }
@@ -257,7 +266,7 @@ impl Verifier<'_> {
 
 /// The operations whose flags are to be as they set them: of several on one flag of a mailbox the last
 /// one alone shows. Also how many there would be besides, had they not been taken back.
-fn to_verify(job: &Job, ledger: &Ledger) -> (Vec<u32>, u64) {
+fn to_verify(job: &Job, ledger: &Ledger, is_undone: impl Fn(u32, Flag) -> bool) -> (Vec<u32>, u64) {
     let mut last: HashMap<(u32, u8), u32> = HashMap::new();
     for (op, operation) in (0u32..).zip(&job.operations) {
         let is_well = matches!(ledger.ended(op), Some((Status::Ok | Status::Unchanged, _)));
@@ -267,7 +276,10 @@ fn to_verify(job: &Job, ledger: &Ledger) -> (Vec<u32>, u64) {
             last.insert((operation.mailbox.0, function.target().flag as u8), op);
         }
     }
-    let (undone, mut ops): (Vec<u32>, Vec<u32>) = last.into_values().partition(|op| ledger.is_undone(*op));
+    let is_undone = |op: &u32| {
+        job.operations[*op as usize].function().is_some_and(|function| is_undone(*op, function.target().flag))
+    };
+    let (undone, mut ops): (Vec<u32>, Vec<u32>) = last.into_values().partition(is_undone);
     ops.sort_unstable();
     (ops, undone.len() as u64)
 }

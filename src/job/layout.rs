@@ -101,7 +101,7 @@ pub enum HeaderFault {
     NotUtf8,
     /// Zero bytes.
     #[error(
-        "there are zero bytes in it: is it UTF-16 without a byte-order mark, or no text file? Save it as UTF-8, \
+        "there are zero bytes in it: is it a workbook (then save it as CSV), or UTF-16 without a byte-order mark? Save it as UTF-8, \
          e.g. with iconv -f UTF-16LE -t UTF-8 OLD >NEW"
     )]
     Nul,

@@ -58,10 +58,10 @@ pub enum DirError {
         needed: Estimate,
     },
     /// It holds something already.
-    #[error("{0} is not empty: name a directory that is not there yet, or leave --run-dir out")]
+    #[error("{0} is not empty: name a directory that is not there yet")]
     NotEmpty(String),
     /// It is nothing that a run could be kept in.
-    #[error("{0}: name a directory that is not there yet, or leave --run-dir out")]
+    #[error("{0}: name a directory that is not there yet")]
     Unfit(String),
     /// The input is no longer what was checked.
     #[error("the input changed while it was read: run it again")]
@@ -70,7 +70,9 @@ pub enum DirError {
     #[error("{0}")]
     NotARun(String),
     /// Another process works on it.
-    #[error("{0} is in use by another mailsweep: wait for it to end, or stop it")]
+    #[error(
+        "{0} is in use by another mailsweep: to see it, mailsweep status {0}; to end it, mailsweep stop {0}"
+    )]
     InUse(String),
 }
 
@@ -199,7 +201,12 @@ impl RunDir {
         let text = match std::fs::read(self.file(RUN_JSON)) {
             Ok(text) => text,
             Err(fault) if trust::is_missing(&fault) => {
-                return Err(DirError::NotARun(format!("{shown} is not a run: it has no {RUN_JSON}")));
+                let why = if self.path.exists() {
+                    format!("{shown} is not a run: it has no {RUN_JSON}")
+                } else {
+                    format!("{shown} is not a run: it is not there; mailsweep runs lists those that are")
+                };
+                return Err(DirError::NotARun(why));
             }
             Err(fault) => {
                 return Err(DirError::NotARun(format!("{shown}/{RUN_JSON} cannot be read: {fault}")));

@@ -31,9 +31,11 @@ impl FromStr for Script {
         let mut script = Script::default();
         for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
             let fail = |why: String| ScriptError { item: clip(&clean(item), 80), why };
-            let (kind, share) = item
-                .split_once('=')
-                .ok_or_else(|| fail("has no share: write it as KIND=N%, as in reset-after=2%".to_owned()))?;
+            let (kind, share) = item.split_once('=').ok_or_else(|| {
+                fail(format!(
+                    "has no share: write it as KIND=N%, as in reset-after=2%; the kinds are {KINDS}"
+                ))
+            })?;
             match (kind.trim(), share.trim()) {
                 ("refuse", "403") => script.refuse_with_403 = true,
                 ("refuse", "401") => script.refuse_with_403 = false,

@@ -82,7 +82,7 @@ pub const fn guidance(class: ErrorClass) -> Guidance {
         ),
         ErrorClass::NoServer => (
             "every server was heard, and none has the domain",
-            "add the server to the configuration, or take the row out",
+            "add the server to the configuration",
             Next::RetryConfigured,
         ),
         ErrorClass::AmbiguousServer => (
@@ -92,7 +92,7 @@ pub const fn guidance(class: ErrorClass) -> Guidance {
         ),
         ErrorClass::Unrouted => (
             "a server that may have the domain did not say",
-            "find out with `mailsweep check` why it is silent",
+            "its reason stands where its halt is told; mend that",
             Next::Resume,
         ),
         ErrorClass::Moved => ("the account no longer has the domain", "", Next::Retry),
@@ -120,8 +120,8 @@ pub const fn guidance(class: ErrorClass) -> Guidance {
             Next::Retry,
         ),
         ErrorClass::NotApplied => (
-            "the server accepted the call, but the mailbox did not change",
-            "look at one of them on the server",
+            "the server accepted the call, but the mailbox was not so afterwards",
+            "look at one there, and in `mailsweep history` why it changed",
             Next::Retry,
         ),
         ErrorClass::NoState => (
@@ -141,7 +141,7 @@ pub const fn guidance(class: ErrorClass) -> Guidance {
         ),
         ErrorClass::MaxChanges => (
             "more would change than --max-changes allows; nothing was changed",
-            "check the input; if it is right, allow more with --max-changes",
+            "check the input; if it is right, allow more with --max-changes N",
             Next::Resume,
         ),
         ErrorClass::Drifted => (
@@ -162,7 +162,7 @@ pub const fn guidance(class: ErrorClass) -> Guidance {
         ),
         ErrorClass::Connect => (
             "no connection could be made, or it was lost",
-            "check the server, the name and the network",
+            "check server, name and network (a wrong --server needs a new run)",
             Next::Retry,
         ),
         ErrorClass::Timeout => {
@@ -243,7 +243,7 @@ mod tests {
         );
         assert_eq!(advice(ErrorClass::Undone), "nothing to do");
         let left = guidance(ErrorClass::Connect).of_left().advice(ErrorClass::Connect);
-        assert_eq!(left, "check the server, the name and the network, then resume");
+        assert_eq!(left, "check server, name and network (a wrong --server needs a new run), then resume");
     }
 
     #[test]

@@ -106,7 +106,7 @@ pub fn status(status: &RunStatus, style: Style, width: Width) -> String {
     for undo in &status.overview.undone {
         let (by, number) = (quote(undo.by.as_ref()), counted(undo.operations, "operation", "operations"));
         line(&wrapped(
-            &format!("taken back by {by}: {number}; how that went: mailsweep status {by}"),
+            &format!("given to the undo {by}: {number}; how that went: mailsweep status {by}"),
             2,
             width,
         ));
@@ -143,7 +143,7 @@ fn so_far(overview: &Overview) -> String {
 /// What is no longer to be as the run has made it.
 fn taken_back(overview: &Overview) -> Option<String> {
     let number: u64 = overview.undone.iter().map(|undo| undo.operations).sum();
-    (number > 0).then(|| format!("{} taken back by a later run", count(number)))
+    (number > 0).then(|| format!("{} given to an undo", count(number)))
 }
 
 fn to_go(overview: &Overview) -> String {

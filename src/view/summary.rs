@@ -161,7 +161,7 @@ fn sessions_not_ended(summary: &Summary) -> Vec<String> {
 
 /// The hash that vouches for the whole record up to the end of this session.
 fn chain(summary: &Summary) -> Option<&str> {
-    summary.sessions.last()?.chain.as_deref()
+    summary.chain.as_deref()
 }
 
 /// When the operations of a channel had ended, counted from the start of the run.
@@ -242,7 +242,7 @@ pub(super) const fn headline(exit_code: u8) -> &'static str {
         0 => "Done",
         1 => "Finished, not all of it well (exit code 1)",
         3 => "Stopped by a limit (exit code 3)",
-        4 => "Every server was halted (exit code 4)",
+        4 => "Every server that had work left was halted (exit code 4)",
         5 => "In use by another run (exit code 5)",
         7 => "Internal error (exit code 7)",
         8 => "The run directory cannot be written (exit code 8)",

@@ -23,6 +23,8 @@ pub struct VerifyView {
     pub undone: u64,
     /// The runs that take these back, by name.
     pub undone_by: Vec<String>,
+    /// Operations that the run has not done yet, so that nothing can be said of them.
+    pub not_done: u64,
     /// The first that do not hold, or could not be read.
     pub lines: Vec<String>,
     /// Where all of them stand.
@@ -35,7 +37,7 @@ impl VerifyView {
         serde_json::json!({
             "run": self.run, "exit_code": exit_code, "operations": self.holds + self.lacks + self.unread,
             "at": self.at, "hold": self.holds, "no_longer": self.lacks, "unknown": self.unread,
-            "undone": self.undone, "undone_by": self.undone_by, "file": self.path,
+            "undone": self.undone, "undone_by": self.undone_by, "not_done": self.not_done, "file": self.path,
         })
     }
 
@@ -52,7 +54,12 @@ impl VerifyView {
             0 => String::new(),
             n => format!("; {} taken back and passed over", count(n)),
         };
-        format!("{} looked at: {}{undone}", counted(all, "operation", "operations"), parts.join(", "))
+        let not_done = match self.not_done {
+            0 => String::new(),
+            n => format!("; {} not done yet", count(n)),
+        };
+        let all = counted(all, "operation", "operations");
+        format!("{all} looked at: {}{undone}{not_done}", parts.join(", "))
     }
 }
 
@@ -71,7 +78,11 @@ pub fn verified(view: &VerifyView, style: Style, width: usize) -> String {
     }
     for by in &view.undone_by {
         let by = quote(by.as_ref());
-        out.push_str(&wrap(&format!("Taken back by {by}; does that hold? mailsweep verify {by}"), 2, width));
+        out.push_str(&wrap(
+            &format!("Given to the undo {by}; does that hold? mailsweep verify {by}"),
+            2,
+            width,
+        ));
         out.push('\n');
     }
     if let Some(path) = &view.path {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::ConfigArgs;
+
 #[derive(Debug, Args)]
 #[command(after_help = NOTES)]
 pub struct ReportArgs {
@@ -14,6 +16,9 @@ pub struct ReportArgs {
     /// can be read out.
     #[arg(long, value_name = "FILE")]
     pub xlsx: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub config: ConfigArgs,
 
     /// Do not say what was written.
     #[arg(short, long)]

@@ -105,7 +105,7 @@ impl Part<'_> {
             taken_back: Vec::new(),
             left,
             before: 0,
-            warnings: self.before.warnings.clone(),
+            warnings: self.before.warnings(),
         };
         let mut holds_again = 0;
         for (op, flag) in touched {

@@ -178,14 +178,15 @@ fn a_run_that_was_taken_back_says_so_and_by_which() {
         ..example.overview
     };
     let text = status(&example, Style::PLAIN, None);
-    let first = "finished: 10 of 10 done, 100%: ok 10 (all verified); 8 taken back by a later run; nothing waits \
+    let first = "finished: 10 of 10 done, 100%: ok 10 (all verified); 8 given to an undo; nothing waits \
                  for you\n";
     assert!(text.starts_with(first), "{text}");
-    let last = "\ntaken back by 'later undo': 8 operations; how that went: mailsweep status 'later undo'\n";
+    let last =
+        "\ngiven to the undo 'later undo': 8 operations; how that went: mailsweep status 'later undo'\n";
     assert!(text.ends_with(last), "{text}");
     let line = RunLine { about: example.about, overview: Some(example.overview), fault: None };
     let list = runs(&[line], Style::PLAIN, None);
-    assert!(list.ends_with("  ok 10 (all verified); 8 taken back by a later run\n"), "{list}");
+    assert!(list.ends_with("  ok 10 (all verified); 8 given to an undo\n"), "{list}");
 }
 
 #[test]

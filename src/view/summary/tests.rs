@@ -116,7 +116,7 @@ fn quiet_is_silent_when_all_is_well_and_never_above_fifteen_lines() {
     closing.stopped_because = Some("--max-errors 100".into());
     closing.first_failures = (1..=40).map(|row| failure(row, ErrorClass::Api, "No.\nReally.")).collect();
     closing.halted = (1..=40).map(|n| (format!("web{n}"), "gone".into())).collect();
-    figures.sessions = vec![SessionFigures { chain: Some("0".repeat(32)), ..SessionFigures::default() }];
+    figures.chain = Some("0".repeat(32));
     closing.files = (1..=40).map(|n| (format!("file {n}"), "x".into())).collect();
     let text = summary_quiet(&figures, &closing);
     assert_eq!(text.lines().count(), 15, "{text}");
@@ -209,6 +209,7 @@ fn the_chain_hash_of_the_session_is_there_to_be_pasted() {
     let session = |chain: &str| SessionFigures { chain: Some(chain.into()), ..SessionFigures::default() };
     let last = "0123456789abcdef0123456789abcdef";
     figures.sessions = vec![session("f".repeat(32).as_str()), session(last)];
+    figures.chain = Some(last.to_owned());
     let text = summary(&figures, &closing, Style::PLAIN, 80);
     assert!(
         text.contains(&format!("Chain hash, for the ticket (audit --expect): {last}\nLater:\n")),

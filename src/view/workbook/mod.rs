@@ -86,7 +86,7 @@ const OPERATIONS: [(&str, f64); 18] = [
     ("Started (UTC)", 22.0),
     ("Ended (UTC)", 22.0),
     ("Duration (ms)", 14.0),
-    ("Taken back by", 30.0),
+    ("Given to the undo", 30.0),
 ];
 
 fn operation(line: &Line<'_>, sheets: &mut Sheets<'_>) -> io::Result<()> {
@@ -145,7 +145,7 @@ fn mailboxes(
         let (server, account) = material.place(id);
         let is_undone = |flag: Flag| undone.contains(&(id.0, flag as u8));
         let words = spoken::spoken(end, is_undone);
-        let flag = |flag| if is_undone(flag) { "taken back" } else { word(end, flag) };
+        let flag = |flag| if is_undone(flag) { "see the undo" } else { word(end, flag) };
         sheets.row([
             Text(report.mailboxes.get(id)),
             Text(server),
@@ -155,8 +155,8 @@ fn mailboxes(
             Text(flag(Flag::Outgoing)),
             Text(flag(Flag::Held)),
             Text(match extent {
-                _ if end.marks().all(|(flag, _)| is_undone(flag)) => "taken back",
-                _ if end.marks().any(|(flag, _)| is_undone(flag)) => "partly taken back",
+                _ if end.marks().all(|(flag, _)| is_undone(flag)) => "see the undo",
+                _ if end.marks().any(|(flag, _)| is_undone(flag)) => "partly, and see the undo",
                 Extent::Whole => "yes",
                 Extent::Partly => "partly",
                 Extent::Unclear => "not known",

@@ -34,7 +34,7 @@ pub fn spoken(end: &MailboxEnd, is_undone: impl Fn(Flag) -> bool) -> String {
         end.marks().filter(|(flag, _)| is_undone(*flag)).map(|(flag, _)| way(flag)).collect();
     if !undone.is_empty() {
         sentences.push(format!(
-            "What was done about {} has been taken back later, so it is to be as it was before.",
+            "What was done about {} is being taken back: how it stands now, the report on that says.",
             joined(&undone)
         ));
     }

@@ -86,7 +86,7 @@ fn what_a_later_run_takes_back_is_not_told_as_if_it_stood() {
     run.note(Entry::Undone { at: Stamp(0), by: "later-run".into(), dir: String::new(), ops: vec![(1, 2)] });
     let mut book = book(&run, ROWS_PER_SHEET);
     let rows = sheet(&mut book, "operations");
-    let column = rows[0].iter().position(|name| text(name) == "Taken back by").unwrap();
+    let column = rows[0].iter().position(|name| text(name) == "Given to the undo").unwrap();
     let by: Vec<&str> = rows[1..].iter().map(|row| text(&row[column])).collect();
     assert_eq!(by, ["", "later-run", "later-run"]);
     let rows = sheet(&mut book, "mailboxes");
@@ -94,12 +94,12 @@ fn what_a_later_run_takes_back_is_not_told_as_if_it_stood() {
         rows[1..].iter().map(|r| [3, 5, 7, 9].map(|column| text(&r[column]))).collect();
     let since = "Logging in has been shut since 2026-11-23 19:00 UTC.";
     let undone = |what| {
-        format!("What was done about {what} has been taken back later, so it is to be as it was before.")
+        format!("What was done about {what} is being taken back: how it stands now, the report on that says.")
     };
     let (first, second) = (format!("{since} {}", undone("sending mail")), undone("logging in"));
     let expected = [
-        ["shut", "taken back", "partly taken back", first.as_str()],
-        ["taken back", "", "taken back", second.as_str()],
+        ["shut", "see the undo", "partly, and see the undo", first.as_str()],
+        ["see the undo", "", "see the undo", second.as_str()],
     ];
     assert_eq!(told, expected);
 }
