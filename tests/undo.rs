@@ -530,6 +530,9 @@ fn a_resume_without_a_name_takes_no_undo() {
     let told = stderr(&output);
     let command = told.lines().last().unwrap().trim();
     assert!(command.ends_with(" --max-changes 6"), "{told}");
+    let run = command.split(' ').nth(2).unwrap();
+    let status = stdout(&expect(place.mailsweep(&["status", run]), 0));
+    assert!(status.contains(command), "{status}");
     let refused = stderr(&expect(place.mailsweep(&["resume"]), 2));
     assert!(refused.contains("is an undo of run: name it"), "{refused}");
     assert_eq!(all(&sandbox), "lio lio lio");

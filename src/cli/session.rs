@@ -17,7 +17,7 @@ use super::route::Routed;
 use super::survey::Survey;
 use super::{Failure, person, show};
 use crate::domain::{Classes, ErrorClass, Exit};
-use crate::engine::{self, ChannelOrder, Foreseen, SessionEnd, Signal, Stop};
+use crate::engine::{self, ChannelOrder, Foreseen, MaxChanges, SessionEnd, Signal, Stop};
 use crate::fleet::Fleet;
 use crate::job::{Job, Source};
 use crate::record::{
@@ -112,7 +112,7 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
     drop((work.routed, work.to_do));
     let reads_after = checks.after;
     let foreseen = work.foreseen;
-    let Work { dir, job, order, sessions, tolerated, again, given, runtime, .. } = work;
+    let Work { dir, job, order, sessions, tolerated, mut again, given, runtime, .. } = work;
     let clock = Stamp::now;
     let session = engine::Session {
         job,
@@ -166,6 +166,10 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
             )
             .map_err(|fault| fault.to_string()),
     };
+    let lets_through = ledger.stopped_because().and_then(MaxChanges::named_in);
+    if let Some(value) = lets_through.filter(|_| end.stop == Some(Stop::MaxChanges)) {
+        again.extend(["--max-changes".to_owned(), value.to_owned()]);
+    }
     let stopped = end.stop.map(reason);
     let elapsed = begun.elapsed();
     let refused = refused(&end);

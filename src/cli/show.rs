@@ -413,10 +413,6 @@ fn closing(dir: &RunDir, closed: &Closed) -> Closing {
     if has_failed_in_passing && !flags.contains(&"--retry-failed") {
         flags.push("--retry-failed");
     }
-    let would_change = tally.left_classes.get(&ErrorClass::MaxChanges).map(u64::to_string);
-    if let Some(many) = &would_change {
-        flags.extend(["--max-changes", many.as_str()]);
-    }
     let halts = summary.servers.iter().filter_map(|server| server.halted.as_deref());
     if halts.into_iter().any(|why| why.starts_with(ErrorClass::ServerInUse.word())) {
         flags.extend(["--wait", "10m"]);

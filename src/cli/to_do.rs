@@ -5,6 +5,7 @@ use std::path::Path;
 use super::findings::renew;
 use super::show;
 use crate::domain::{Classes, ErrorClass};
+use crate::engine::MaxChanges;
 use crate::fleet::Server;
 use crate::record::{Halt, Overview, RunDir, RunState};
 use crate::view::{self, Guidance, Next, ToDo, guidance};
@@ -89,7 +90,9 @@ impl ToDos<'_> {
             (_, None) => String::new(),
         };
         let rest = if overview.waiting < overview.left { " with the rest" } else { "" };
-        self.add(format!("{why}To go on{rest}"), Some(Vec::new()));
+        let value = overview.stopped_because.as_deref().and_then(MaxChanges::named_in);
+        let flags = value.map(|value| vec!["--max-changes", value]).unwrap_or_default();
+        self.add(format!("{why}To go on{rest}"), Some(flags));
     }
 
     fn class(&mut self, class: ErrorClass, number: u64, how: &str) {
@@ -103,11 +106,6 @@ impl ToDos<'_> {
             let known = |flag| if flag == "FILE" { config.as_deref().unwrap_or("FILE") } else { flag };
             flags.into_iter().map(known).collect::<Vec<_>>()
         });
-        let many = number.to_string();
-        let flags = match class {
-            ErrorClass::MaxChanges => Some(vec!["--max-changes", many.as_str()]),
-            _ => flags,
-        };
         let first = if first.is_empty() { String::new() } else { format!(". {}", capital(first)) };
         let then = match (&flags, first.is_empty()) {
             (None, _) => "",

@@ -48,6 +48,13 @@ impl MaxChanges {
              so nothing was changed; look at the list first, then --max-changes {passes} lets it through"
         ))
     }
+
+    /// The value that such words name as the one that lets it through.
+    pub fn named_in(words: &str) -> Option<&str> {
+        let (_, value) = words.rsplit_once("--max-changes ")?;
+        let value = value.split(' ').next()?;
+        value.parse::<MaxChanges>().is_ok().then_some(value)
+    }
 }
 
 impl FromStr for MaxChanges {
@@ -109,9 +116,10 @@ mod tests {
         for (most, changed, unchanged) in [("3", 17, 4), ("5%", 6, 94), ("5%", 1, 16), ("0%", 1, 2999)] {
             let most: MaxChanges = most.parse().unwrap();
             let words = most.judge(Changes { changed, unchanged }).unwrap_err();
-            let value = words.split("--max-changes ").nth(2).unwrap().split(' ').next().unwrap();
+            let value = MaxChanges::named_in(&words).unwrap();
             assert!(passes(value, changed, unchanged), "{words}");
         }
+        assert_eq!(MaxChanges::named_in("more would change than --max-changes allows"), None);
     }
 
     #[test]

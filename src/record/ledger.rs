@@ -315,6 +315,11 @@ impl Ledger {
         })
     }
 
+    /// Why the session that is noted last took no new work, if that was so.
+    pub fn stopped_because(&self) -> Option<&str> {
+        self.stop.as_ref().map(|(_, why)| why.as_str())
+    }
+
     /// Whether it was called, and a reading has shown that it holds.
     pub fn is_verified(&self, op: u32) -> bool {
         self.slots.get(op as usize).is_some_and(|slot| slot.status == Some(Status::Ok) && slot.is(HOLDS))
