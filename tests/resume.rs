@@ -393,3 +393,25 @@ fn a_summary_that_a_kill_left_out_is_written_by_the_next_resume() {
     assert_eq!(place.summary("run"), whole);
     assert_eq!(sandbox.requests().len(), 4, "nothing was sent");
 }
+
+#[test]
+fn what_is_printed_to_be_typed_later_finds_the_credential_that_this_session_had() {
+    let place = Place::new();
+    place.write("job.csv", job(2));
+    let sandbox = server(2, 0, Script::default());
+    place.write("wrong", "not-the-token");
+    place.write("right", support::TOKEN);
+    let url = sandbox.url();
+    let run = ["run", "job.csv", "--server", &url, "--user", "exampleu", "--token-file", "wrong"];
+    expect(place.mailsweep(&[&run[..], &["--yes", "--run-dir", "run"]].concat()), 4);
+    let told = stderr(&expect(place.mailsweep(&["resume", "run", "--token-file", "right"]), 0));
+    for verb in ["verify", "undo"] {
+        let command =
+            told.lines().find_map(|line| line.find(&format!("mailsweep {verb}")).map(|at| &line[at..]));
+        let mut words: Vec<&str> = command.expect(&told).split(' ').skip(1).collect();
+        if verb == "undo" {
+            words.push("--yes");
+        }
+        expect(place.mailsweep(&words), 0);
+    }
+}
