@@ -48,7 +48,7 @@ fn a_run_on_a_full_disk_takes_no_new_work_says_so_and_resumes_once_there_is_room
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .map(|entry| entry["ops"].as_array().unwrap().len())
         .sum();
-    let called = sandbox.requests().len();
+    let called = sandbox.requests().iter().filter(|request| !request.function.starts_with("list_")).count();
     assert!((10..=begun).contains(&called), "{called} calls, {begun} announced");
 
     // Still no room: it says so again, and nothing is lost by trying.

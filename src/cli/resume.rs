@@ -378,8 +378,9 @@ fn nothing_to_do(
 /// The newest run that can be resumed, if it is not older than a day.
 fn newest(disk: &Disk, runs_dir: &Path, live: &Live) -> Result<(RunDir, RunFacts), Failure> {
     const DAY_MS: u32 = 24 * 60 * 60 * 1000;
-    for path in RunDir::list(runs_dir) {
-        let Ok((dir, facts)) = RunDir::open(disk, &path, runs_dir) else { continue };
+    let runs = RunDir::list(runs_dir);
+    for path in &runs {
+        let Ok((dir, facts)) = RunDir::open(disk, path, runs_dir) else { continue };
         if facts.dry_run || !waits_for_resume(&dir) {
             continue;
         }
@@ -391,11 +392,11 @@ fn newest(disk: &Disk, runs_dir: &Path, live: &Live) -> Result<(RunDir, RunFacts
             )
             .into());
         }
-        if let Some(run) = &facts.undo_of {
-            // It may have been overtaken by what was done since, and would take that back.
+        if let Some(run) = facts.undo_of.as_ref().filter(|_| *path != runs[0]) {
+            // What was done since may be what it would take back.
             return Err(anyhow!(
-                "the newest run that can be resumed, {shown}, is an undo of {run}: \
-                 name it if that is still to be taken back: {}",
+                "the newest run that can be resumed, {shown}, is an undo of {run}, \
+                 and there are runs since: name it if that is still to be taken back: {}",
                 show::resume_command(&dir, &[])
             )
             .into());

@@ -410,7 +410,7 @@ fn closing(dir: &RunDir, closed: &Closed) -> Closing {
     let given: Vec<&str> = closed.given.iter().map(String::as_str).collect();
     let mut flags: Vec<&str> = closed.again.iter().map(String::as_str).collect();
     flags.extend(&given);
-    if has_failed_in_passing && !flags.contains(&"--retry-failed") {
+    if has_failed_in_passing && !flags.iter().any(|flag| flag.starts_with("--retry")) {
         flags.push("--retry-failed");
     }
     let halts = summary.servers.iter().filter_map(|server| server.halted.as_deref());

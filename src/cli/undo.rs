@@ -149,7 +149,7 @@ fn rehearse(args: &UndoArgs, run: &Recorded, lists: &Lists, left_out: &[bool]) -
         live.note("what is held is left: to undo a hold sends the queued mail, which --release-held does");
     }
     let exit = session::of_results(&tally);
-    live.end_in_a_line("", &format!("{title}\n"), exit);
+    live.end_with("", &tally, exit);
     Ok(exit)
 }
 

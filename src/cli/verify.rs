@@ -111,7 +111,7 @@ impl Verifier<'_> {
         let Recorded { dir, disk, facts, fleet, job, .. } = run;
         let Round { ledger, runtime, .. } = *round;
         let taken_back = TakenBack::find(run, ledger);
-        taken_back.open().iter().for_each(|open| live.note(&format!("! {open}")));
+        taken_back.notes().iter().for_each(|note| live.note(&format!("! {note}")));
         let (to_do, undone) =
             to_verify(job, ledger, |op, flag| taken_back.is_passed_over(run, ledger, op, flag));
         let waits = |op: &u32| session::is_left(ledger, job, *op) && !ledger.is_undone(*op);

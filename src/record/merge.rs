@@ -151,6 +151,8 @@ impl Merge<'_> {
             csv.write_byte_record(&line.record).map_err(unwritable)?;
             let (status, class) = line.ended;
             joined.ends.push((status, class));
+            let is_verified = status == Status::Ok && &line.record[VERIFIED] == b"yes";
+            joined.tally.verified += u64::from(is_verified);
             joined.tally.count(status, class, passed_over.has(class), || line.failure(operation.row));
             if let (What::Call(function), Some(end)) = (operation.what, line.ended_well_at()) {
                 joined.times.note(function, end, numbers.get(&line.record[SERVER]).copied());
@@ -194,7 +196,7 @@ impl Merge<'_> {
             ended_at: ended,
             operations: tally.operations(),
             counts: tally.counts.clone(),
-            verified: self.parts.iter().map(|part| part.summary.verified).sum(),
+            verified: tally.verified,
             error_classes: tally.classes.clone(),
             channels,
             sessions_ended: self.sessions_ended(),
@@ -219,6 +221,7 @@ impl Merge<'_> {
 
 /// Places of the columns that are looked at.
 const STATUS: usize = 4;
+const VERIFIED: usize = 5;
 const CLASS: usize = 6;
 const ERROR: usize = 7;
 const ATTEMPTS: usize = 9;

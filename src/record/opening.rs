@@ -7,6 +7,7 @@ use super::facts::RunFacts;
 use super::journal::{self, Chain, Journal};
 use super::rundir::{DirError, JOURNAL, RUN_JSON, RunDir, SUMMARY};
 use super::summary::Summary;
+use crate::domain::quote;
 
 impl RunDir {
     /// Begins the journal, locked for this process.
@@ -74,7 +75,7 @@ impl RunDir {
     /// If another one has it.
     pub(super) fn lock(&self, journal: &File) -> Result<(), DirError> {
         journal::lock(journal).map_err(|fault| match fault.kind() {
-            io::ErrorKind::WouldBlock => DirError::InUse(self.path.display().to_string()),
+            io::ErrorKind::WouldBlock => DirError::InUse(quote(self.path.as_os_str()).into_owned()),
             _ => DirError::io(&self.file(JOURNAL))(fault),
         })
     }

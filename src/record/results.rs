@@ -68,7 +68,7 @@ pub struct Tally {
     pub verified: u64,
     /// How many operations that did not end well have each class.
     pub classes: BTreeMap<ErrorClass, u64>,
-    /// How many of these a `resume` takes up unasked, since they were not attempted.
+    /// How many of these were not attempted.
     pub left_classes: BTreeMap<ErrorClass, u64>,
     /// How many of those that have each status count for nothing: left out on purpose, taken back, or
     /// tolerated.

@@ -115,7 +115,8 @@ impl Part<'_> {
                 continue;
             }
             let is_undone = flag.ops.iter().all(|op| self.ledger.is_undone(*op));
-            if is_undone && self.before.has(self.run, mailbox, flag.flag) {
+            let last = flag.ops.last().copied().unwrap_or(op);
+            if is_undone && self.before.has(self.run, self.ledger, last, flag.flag) {
                 undoing.before += 1;
                 continue;
             }

@@ -26,7 +26,8 @@ pub(super) struct Followed {
     pub(super) behind: u64,
     /// Where the operations stand, as the results have it; none without a job.
     pub(super) ledger: Option<Ledger>,
-    /// What was noted behind the end about runs that take it back.
+    /// What was noted behind the end about runs that take it back, as far as the summary vouches for
+    /// it: a kill may have come between the last note and that.
     pub(super) notes: Vec<Undo>,
     /// Whether a process was at work on it.
     pub(super) is_in_use: bool,
@@ -115,8 +116,9 @@ pub(super) fn follow(file: &File, seed: Chain, job: Option<&Job>, wanted: Wanted
         found => found,
     };
     let Follower { mut followed, held_back, .. } = follower;
-    let notes = held_back.into_iter().filter_map(|(entry, _)| match entry {
-        Entry::Undone { by, dir, ops, .. } => Some(Undo { by, dir, ops }),
+    let last = followed.vouched.map_or(0, |met| met.line);
+    let notes = held_back.into_iter().filter_map(|(entry, _, line)| match entry {
+        Entry::Undone { by, dir, ops, .. } if line <= last => Some(Undo { by, dir, ops }),
         _ => None,
     });
     followed.notes = notes.collect();
@@ -140,7 +142,7 @@ impl Followed {
 struct Follower {
     followed: Followed,
     /// What stands behind the last end, with its bytes.
-    held_back: Vec<(Entry, u64)>,
+    held_back: Vec<(Entry, u64, u64)>,
     version: String,
     wanted: Wanted,
 }
@@ -176,10 +178,10 @@ impl Follower {
         let is_held_back = ended.is_none() && !followed.is_open();
         let Some(ledger) = &mut followed.ledger else { return };
         if is_held_back {
-            held_back.push((entry, at));
+            held_back.push((entry, at, followed.lines));
             return;
         }
-        for (entry, at) in held_back.drain(..) {
+        for (entry, at, _) in held_back.drain(..) {
             ledger.apply(&entry, at);
         }
         ledger.apply(&entry, at);

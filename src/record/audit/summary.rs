@@ -105,10 +105,7 @@ impl Remembered {
                 followed.vouched.map(|met| met.line) >= end
             };
             let chain = summary.chain.clone().filter(is_later).or_else(|| expected.chain.clone());
-            // So may the figures of what it notes, where a kill came between the two.
-            let is_earlier = expected.undone.starts_with(&summary.undone);
-            let undone = if is_earlier { &summary.undone } else { &expected.undone }.clone();
-            Summary { run_id: run_id.clone(), chain, undone, ..expected.clone() }.text().ok()
+            Summary { run_id: run_id.clone(), chain, ..expected.clone() }.text().ok()
         });
         let Some(wanted) = wanted else {
             return finding(

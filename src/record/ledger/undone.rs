@@ -2,8 +2,8 @@
 
 use super::super::entry::rows_have;
 use super::super::summary::UndoneFigures;
-use super::Ledger;
 use super::slot::UNDONE;
+use super::{Ledger, each};
 
 /// A run that takes back part of another one.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,8 +29,10 @@ impl Ledger {
 
     /// The run that takes an operation back, if one does.
     pub fn undone_by(&self, op: u32) -> Option<&Undo> {
-        let is_undone = self.is_undone(op);
-        self.undos.iter().rev().find(|undo| is_undone && rows_have(&undo.ops, op))
+        if !self.is_undone(op) {
+            return None;
+        }
+        self.undos.iter().rev().find(|undo| rows_have(&undo.ops, op))
     }
 
     /// The same in figures, without those of which nothing is taken back any more.
@@ -50,11 +52,20 @@ impl Ledger {
         if list.is_empty() {
             return list;
         }
-        for (op, slot) in (0u32..).zip(&self.slots) {
-            let noted = notes.iter().any(|undo| rows_have(&undo.ops, op));
-            let by = all().rfind(|undo| rows_have(&undo.ops, op)).filter(|_| noted || slot.is(UNDONE));
-            if let Some(figures) = by.and_then(|undo| list.iter_mut().find(|figures| figures.by == undo.by)) {
-                figures.operations += 1;
+        // The last one counts: what it takes back is not the earlier ones' any more.
+        let mut is_counted = vec![false; self.slots.len()];
+        let noted = std::iter::repeat_n(false, self.undos.len()).chain(std::iter::repeat(true));
+        let undos: Vec<(&Undo, bool)> = all().zip(noted).collect();
+        for (undo, is_noted) in undos.into_iter().rev() {
+            let mut operations = 0;
+            for op in each(&undo.ops).map(|op| op as usize).take_while(|op| *op < self.slots.len()) {
+                if !is_counted[op] && (is_noted || self.slots[op].is(UNDONE)) {
+                    is_counted[op] = true;
+                    operations += 1;
+                }
+            }
+            if let Some(figures) = list.iter_mut().find(|figures| figures.by == undo.by) {
+                figures.operations += operations;
             }
         }
         list.retain(|figures| figures.operations > 0);
