@@ -9,7 +9,7 @@ use super::args::ConfigArgs;
 use super::run::runs_dir;
 use super::settings::Settings;
 use super::to_do::to_do;
-use super::{Failure, ground};
+use super::{Failure, ground, show};
 use crate::domain::Exit;
 use crate::fleet::{Config, Server};
 use crate::job::{self, Job};
@@ -138,7 +138,11 @@ impl<'a> Followed<'a> {
             _ => {
                 let settings = serde_json::from_value::<Settings>(self.facts.settings.clone());
                 let tolerated = settings.map(|settings| settings.tolerate).unwrap_or_default();
-                let undo_of = self.facts.undo_of.as_deref();
+                let undo_of = self.facts.undo_of.as_deref().map(|run| {
+                    let beside = self.dir.path().with_file_name(run);
+                    show::named(run, &beside, &place.runs_dir)
+                });
+                let undo_of = undo_of.as_deref();
                 to_do(self.dir, &overview, &servers, tolerated, place.config.as_deref(), undo_of)
             }
         };
@@ -149,7 +153,13 @@ impl<'a> Followed<'a> {
         if let Some(session) = session.filter(|_| about.ended_at.is_none()) {
             about.pid = Some(session.pid);
         }
-        Ok(RunStatus { about, overview, to_do })
+        let undos = record.map(|record| record.ledger.undos()).unwrap_or_default();
+        let named = |by: &String| {
+            let place_of = undos.iter().find(|undo| undo.by == *by).map(|undo| Path::new(&undo.dir));
+            show::named(by, place_of.unwrap_or(Path::new("")), &place.runs_dir)
+        };
+        let undos = overview.undone.iter().map(|undo| named(&undo.by)).collect();
+        Ok(RunStatus { about, overview, undos, to_do })
     }
 }
 

@@ -173,44 +173,18 @@ pub fn carry_out(mut work: Work<'_>, shown: &mut show::Live) -> Result<Closed, F
     let stopped = end.stop.map(reason);
     let elapsed = begun.elapsed();
     let refused = refused(&end);
-    match closed {
-        Ok((summary, tally)) => {
-            // The accounting has the last word.
-            let exit = if summary.exit_code == exit.code() { exit } else { Exit::Internal };
-            Ok(Closed {
-                exit,
-                summary,
-                tally,
-                left,
-                tolerated,
-                stopped,
-                elapsed,
-                again,
-                given,
-                refused,
-                later,
-            })
-        }
+    let (exit, summary, tally, stopped) = match closed {
+        // The accounting has the last word.
+        Ok((summary, tally)) if summary.exit_code == exit.code() => (exit, summary, tally, stopped),
+        Ok((summary, tally)) => (Exit::Internal, summary, tally, stopped),
         Err(fault) => {
             // What is known is shown all the same; the journal has it, and a resume goes on from it.
             let tally = material.write_results(std::io::sink()).unwrap_or_default();
             let summary = dir.summarise(&material, &tally, sessions, Exit::Unwritable, Stamp::now());
-            let (exit, stopped) = (Exit::Unwritable, Some(fault));
-            Ok(Closed {
-                exit,
-                summary,
-                tally,
-                left,
-                tolerated,
-                stopped,
-                elapsed,
-                again,
-                given,
-                refused,
-                later,
-            })
+            (Exit::Unwritable, summary, tally, Some(fault))
         }
-    }
+    };
+    Ok(Closed { exit, summary, tally, left, tolerated, stopped, elapsed, again, given, refused, later })
 }
 
 pub fn reason(stop: Stop) -> String {

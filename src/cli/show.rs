@@ -375,6 +375,12 @@ pub fn command(dir: &RunDir, verb: &str, more: &[&str]) -> String {
     view::command(words.chain(more.iter().map(std::ffi::OsStr::new)))
 }
 
+/// What another run is called in a command: its name where that finds it, else its place.
+pub fn named(run_id: &str, place: &Path, runs_dir: &Path) -> String {
+    let is_found = Path::new(run_id).exists() || runs_dir.join(run_id).exists();
+    if is_found || !place.exists() { run_id.to_owned() } else { place.display().to_string() }
+}
+
 /// The first operations that did not end well.
 fn failure_lines(tally: &Tally) -> impl Iterator<Item = FailureLine> {
     tally.first_failures.iter().map(|failure| FailureLine {

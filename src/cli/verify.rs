@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -16,16 +16,16 @@ use super::person::Who;
 use super::reach::{self, Kept, Reach};
 use super::recorded::{Recorded, ServerChoice};
 use super::route::Routing;
-use super::run::state_failure;
+use super::run::{runs_dir, state_failure};
 use super::select::Lists;
-use super::show::Live;
+use super::show::{self, Live};
 use super::survey::{self, Survey, Surveyor};
 use super::taken_back::TakenBack;
 use super::{Failure, session};
 use crate::domain::{Exit, Flag, Status};
 use crate::engine::{Signal, Stop};
 use crate::job::Job;
-use crate::record::{Disk, Ledger, Recheck, Rechecks, Stamp, StateDir};
+use crate::record::{Disk, Ledger, Recheck, Rechecks, Stamp, StateDir, Undo};
 use crate::view::{self, Terminal, VerifyView};
 
 /// Carries out the command.
@@ -185,7 +185,9 @@ impl Verifier<'_> {
         }
         let list = rechecks(job, ledger, &looked, &wanted);
         let (stop, exit) = (looked.end.stop, decide(&looked, &list));
-        let undone_by = ledger.undone().into_iter().map(|undo| undo.by).collect();
+        let runs_dir = runs_dir(&run.config);
+        let named = |undo: &Undo| show::named(&undo.by, Path::new(&undo.dir), &runs_dir);
+        let undone_by = ledger.undos().iter().filter(|_| undone > 0).map(named).collect();
         Ok(Verified { list, undone, undone_by, not_done, looked, at, stop, exit, path: None })
     }
 

@@ -22,6 +22,8 @@ pub struct RunStatus {
     pub about: RunAbout,
     /// How far it is.
     pub overview: Overview,
+    /// What each run that it is given to is called in a command.
+    pub undos: Vec<String>,
     /// What waits for the operator.
     pub to_do: Vec<ToDo>,
 }
@@ -103,8 +105,8 @@ pub fn status(status: &RunStatus, style: Style, width: Width) -> String {
         to_do(item, width).iter().for_each(|text| line(text));
     }
     line(&wrapped(&about(&status.about, &status.overview), 2, width));
-    for undo in &status.overview.undone {
-        let (by, number) = (quote(undo.by.as_ref()), counted(undo.operations, "operation", "operations"));
+    for (undo, by) in status.overview.undone.iter().zip(&status.undos) {
+        let (by, number) = (quote(by.as_ref()), counted(undo.operations, "operation", "operations"));
         line(&wrapped(
             &format!("given to the undo {by}: {number}; how that went: mailsweep status {by}"),
             2,

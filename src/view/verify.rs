@@ -21,7 +21,7 @@ pub struct VerifyView {
     pub unread: u64,
     /// Operations that were taken back, and are passed over.
     pub undone: u64,
-    /// The runs that operations were given to to be taken back, by name.
+    /// The runs that operations were given to, to be taken back, as a command names them.
     pub undone_by: Vec<String>,
     /// Operations that the run has not done yet, so that nothing can be said of them.
     pub not_done: u64,

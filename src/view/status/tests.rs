@@ -62,7 +62,7 @@ fn example() -> RunStatus {
         },
         ToDo { what: "decide".into(), command: None },
     ];
-    RunStatus { about, overview, to_do }
+    RunStatus { about, overview, undos: vec!["later undo".into()], to_do }
 }
 
 #[test]
