@@ -95,13 +95,7 @@ fn a_run_that_was_taken_back_says_so_wherever_it_is_told() {
     std::fs::create_dir(place.path("elsewhere")).unwrap();
     let mut command = place.mailsweep(&["status", place.path("run").to_str().unwrap()]);
     command.current_dir(place.path("elsewhere"));
-    let told = stdout(&expect(
-        {
-            command.current_dir(place.path("elsewhere"));
-            command
-        },
-        0,
-    ));
+    let told = stdout(&expect(command, 0));
     let undo = place.path("undo").canonicalize().unwrap();
     assert!(told.contains(&format!("mailsweep status {}\n", undo.display())), "{told}");
     // A figure that was altered is found, and one that a kill has cost is not called that.
