@@ -77,6 +77,13 @@ fn silent(output: &Output) {
     assert_eq!((stdout(output), stderr(output)), (String::new(), String::new()), "nobody is to be told");
 }
 
+/// The mailboxes that were called for, sorted: calls that go out together come in any order.
+fn called_for(server: &Sandbox) -> Vec<String> {
+    let mut mailboxes = called(server);
+    mailboxes.sort();
+    mailboxes
+}
+
 /// Run twice, each time without a word, with the servers as the list says.
 fn is_a_sweep(command: &str) {
     let (place, servers) = machine();
@@ -85,7 +92,7 @@ fn is_a_sweep(command: &str) {
         assert!(command.contains(flag), "{flag}: {command}");
     }
     silent(&run(&place, &command, None));
-    assert_eq!(called(&servers[0]), ["u0@a.example", "u1@a.example", "gone@a.example"]);
+    assert_eq!(called_for(&servers[0]), ["gone@a.example", "u0@a.example", "u1@a.example"]);
     silent(&run(&place, &command, None));
     for server in &servers {
         assert!(server.world().mailboxes().all(|(_, _, state)| state.flags.login));
@@ -139,14 +146,14 @@ fn the_pods_of_the_indexed_job_do_it_together_and_may_be_started_again() {
     for index in ["0", "1", "2"] {
         silent(&run(&place, &command, Some(index)));
     }
-    let all: Vec<Vec<String>> = servers.iter().map(called).collect();
-    assert_eq!(all[0], ["u0@a.example", "u1@a.example", "gone@a.example"]);
+    let all: Vec<Vec<String>> = servers.iter().map(called_for).collect();
+    assert_eq!(all[0], ["gone@a.example", "u0@a.example", "u1@a.example"]);
     assert_eq!((&*all[1], &*all[2]), (&["u0@b.example".to_owned()][..], &["u0@c.example".to_owned()][..]));
     // A pod that is started again finds its run.
     for index in ["0", "1", "2"] {
         silent(&run(&place, &command, Some(index)));
     }
-    assert_eq!(servers.iter().map(called).collect::<Vec<_>>(), all, "nothing was sent again");
+    assert_eq!(servers.iter().map(called_for).collect::<Vec<_>>(), all, "nothing was sent again");
     let merge = manifest.lines().find_map(|line| line.strip_prefix("#   mailsweep merge ")).unwrap();
     let data = place.path("data").display().to_string();
     let merged = run(&place, &format!("mailsweep merge {}", merge.replace("/data", &data)), None);
