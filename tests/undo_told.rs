@@ -3,52 +3,12 @@
 #[path = "support/states.rs"]
 mod states;
 mod support;
+#[path = "support/undone.rs"]
+mod undone;
 
-use std::process::Command;
-
-use mailsweep::sandbox::{Sandbox, Script};
-use states::{set, states};
-use support::{Place, expect, server, stderr, stdout};
-
-const ALL: &str = "email,action,channel\nuser000@example.com,suspend,all\nuser001@example.com,suspend,all\n\
-                   user002@example.com,suspend,all\n";
-
-/// `undo run` into `undo`.
-fn undo(place: &Place, args: &[&str]) -> Command {
-    undo_of(place, "run", "undo", args)
-}
-
-fn undo_of(place: &Place, run: &str, into: &str, args: &[&str]) -> Command {
-    let mut command = place.mailsweep(&["undo", run, "--yes", "--run-dir", into, "--rate", "none"]);
-    command.args(args);
-    command
-}
-
-/// A run of `rows` against a server of `n` mailboxes, which `prepare` has made what they are.
-fn done(n: usize, rows: &str, prepare: impl Fn(&Sandbox), args: &[&str], code: i32) -> (Place, Sandbox) {
-    let place = Place::new();
-    place.write("job.csv", rows);
-    let sandbox = server(n, 0, Script::default());
-    prepare(&sandbox);
-    let mut run = place.run_against(&sandbox.url(), &["--rate", "none"]);
-    run.args(args);
-    expect(run, code);
-    (place, sandbox)
-}
-
-/// [`done`] of [`ALL`], some of whose mailboxes were suspended for other reasons.
-fn suspended() -> (Place, Sandbox) {
-    let prepare = |sandbox: &Sandbox| {
-        set(sandbox, "user001@example.com", "l");
-        set(sandbox, "user002@example.com", "io");
-    };
-    done(3, ALL, prepare, &[], 0)
-}
-
-/// The letters of all mailboxes, one word each.
-fn all(sandbox: &Sandbox) -> String {
-    states(sandbox).into_values().collect::<Vec<_>>().join(" ")
-}
+use states::set;
+use support::{expect, stderr, stdout};
+use undone::{ALL, all, suspended, undo, undo_of};
 
 fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap()

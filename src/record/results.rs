@@ -12,7 +12,7 @@ use super::figures::Figures;
 use super::ledger::{Ledger, Reason, Standing};
 use super::line::Line;
 use super::places::Places;
-use crate::domain::{Classes, ErrorClass, Function, State, Status};
+use crate::domain::{Classes, ErrorClass, Function, Status};
 use crate::job::{InputOptions, Job, RESULT_COLUMNS, Row, Source, UnfinishedWriter, What};
 
 /// Everything that the results are made of.
@@ -119,18 +119,7 @@ impl Material<'_> {
                     What::Duplicate(_) => (Status::Duplicate, None, Reason::None),
                     What::Invalid => (Status::Invalid, Some(ErrorClass::InvalidRow), Reason::Row),
                 };
-                Standing {
-                    status,
-                    class,
-                    http: None,
-                    attempts: 0,
-                    started: None,
-                    duration_ms: None,
-                    verified: None,
-                    before: State::NEVER,
-                    after: State::NEVER,
-                    reason,
-                }
+                Standing::untried(status, class, reason)
             }
         }
     }

@@ -44,10 +44,10 @@ pub enum Reason {
     Row,
 }
 
-impl Ledger {
-    /// What the results say of an operation.
-    pub fn standing(&self, job: &Job, op: u32) -> Standing {
-        let nothing = |status, class, reason| Standing {
+impl Standing {
+    /// Of an operation that was never tried.
+    pub(in super::super) fn untried(status: Status, class: Option<ErrorClass>, reason: Reason) -> Standing {
+        Standing {
             status,
             class,
             http: None,
@@ -58,13 +58,21 @@ impl Ledger {
             before: State::NEVER,
             after: State::NEVER,
             reason,
-        };
+        }
+    }
+}
+
+impl Ledger {
+    /// What the results say of an operation.
+    pub fn standing(&self, job: &Job, op: u32) -> Standing {
         let Some(slot) = self.slots.get(op as usize) else {
-            return nothing(Status::NotAttempted, Some(ErrorClass::Interrupted), Reason::None);
+            return Standing::untried(Status::NotAttempted, Some(ErrorClass::Interrupted), Reason::None);
         };
         match job.operations[op as usize].what {
-            What::Invalid => return nothing(Status::Invalid, Some(ErrorClass::InvalidRow), Reason::Row),
-            What::Duplicate(_) => return nothing(Status::Duplicate, None, Reason::None),
+            What::Invalid => {
+                return Standing::untried(Status::Invalid, Some(ErrorClass::InvalidRow), Reason::Row);
+            }
+            What::Duplicate(_) => return Standing::untried(Status::Duplicate, None, Reason::None),
             What::Call(_) => {}
         }
         let journal = slot.reason_at().map_or(Reason::None, Reason::Journal);
